@@ -1,0 +1,9 @@
+//! `granary`: flags, logging, signals, exit code.
+
+mod clock;
+mod db;
+mod sites;
+mod swarm;
+mod tasks;
+
+fn main() {}

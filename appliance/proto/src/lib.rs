@@ -1,0 +1,8 @@
+//! Formats and decisions. Pure: no I/O, no clock, no threads, no async.
+//!
+//! Reading order: `id`, `bencode`, `metainfo`, `magnet`, `name`, then the wire protocols (`dht`, `peer`, `tracker`,
+//! `lsd`), then what a site's files mean over HTTP (`site`, `pac`).
+
+pub mod bencode;
+pub mod id;
+pub mod metainfo;
