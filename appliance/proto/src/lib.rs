@@ -6,3 +6,4 @@
 pub mod bencode;
 pub mod id;
 pub mod metainfo;
+pub mod peer;
