@@ -1,5 +1,7 @@
 //! The swarm: finding peers, fetching, seeding, bandwidth. Knows infohashes and pieces; must not know URLs, HTTP or pages.
 
+pub mod dht;
+
 use std::{net::SocketAddr, sync::Arc};
 
 use proto::{id::InfoHash, metainfo::Info};
