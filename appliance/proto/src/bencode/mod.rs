@@ -2,14 +2,18 @@
 //!
 //! Signatures and infohashes cover bytes, not meanings, so [`Node::raw`] is the slice as it came and is never re-encoded.
 //! Nothing is allocated from a length prefix before the bytes are there, and depth and node count are bounded.
+//! `scan` reads without building a tree, for documents as large as torrents; [`parse`] is for messages.
+
+pub mod scan;
 
 use thiserror::Error;
 
 /// Deepest nesting accepted. Real torrents need six (v2 file trees more: one per folder).
 pub const DEPTH_MAX: usize = 64;
 
-/// Most values in one document: a torrent of 100,000 files has about 700,000.
-pub const NODES_MAX: usize = 2_000_000;
+/// Most values in one tree. A node takes 64 bytes for as little as two bytes of input, so this is what bounds memory;
+/// the largest messages of the wire protocols have a few thousand. Torrents are read by [`scan`] instead.
+pub const NODES_MAX: usize = 100_000;
 
 /// Why bytes are not bencoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -102,24 +106,12 @@ pub fn parse(input: &[u8]) -> Result<Node<'_>, Error> {
 
 /// Reads one value from the front and says where it ended: ut_metadata and some trackers append payload (BEP 9).
 pub fn parse_prefix(input: &[u8]) -> Result<(Node<'_>, usize), Error> {
-    Reader {
-        input,
-        at: 0,
-        nodes: 0,
-        sorted: true,
-    }
-    .document()
+    Reader::new(input, true).document()
 }
 
 /// Like [`parse`], but keys in any order are accepted (not repeated ones): some trackers and old torrents are unsorted.
 pub fn parse_unsorted(input: &[u8]) -> Result<Node<'_>, Error> {
-    let (node, end) = Reader {
-        input,
-        at: 0,
-        nodes: 0,
-        sorted: false,
-    }
-    .document()?;
+    let (node, end) = Reader::new(input, false).document()?;
     if end == input.len() {
         Ok(node)
     } else {
@@ -135,6 +127,15 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn new(input: &'a [u8], sorted: bool) -> Self {
+        Reader {
+            input,
+            at: 0,
+            nodes: 0,
+            sorted,
+        }
+    }
+
     fn document(mut self) -> Result<(Node<'a>, usize), Error> {
         let node = self.node(0)?;
         Ok((node, self.at))
@@ -316,80 +317,4 @@ fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_document_keeps_the_raw_bytes_of_each_value() {
-        let node = parse(b"d2:ih3:abc1:vd1:xi-7eee").expect("valid");
-        assert_eq!(node.get(b"v").expect("v").raw, b"d1:xi-7ee");
-        assert_eq!(
-            node.get(b"v").and_then(|v| v.get(b"x")).and_then(Node::int),
-            Some(-7)
-        );
-        assert_eq!(node.get(b"ih").and_then(Node::text), Some("abc"));
-    }
-
-    #[test]
-    fn what_is_not_canonical_is_refused() {
-        let cases: &[&[u8]] = &[
-            b"",
-            b"i",
-            b"ie",
-            b"i-0e",
-            b"i01e",
-            b"i+1e",
-            b"i1",
-            b"i9223372036854775808e",
-            b"01:a",
-            b"-1:a",
-            b"2:a",
-            b"l",
-            b"d",
-            b"di1e1:ae",
-            b"d1:a",
-            b"d1:b1:x1:a1:ye",
-            b"d1:a1:x1:a1:ye",
-            b"x",
-            b"i1ei2e",
-            b"99999999999999999999:a",
-            b"i1 e",
-            b"9223372036854775807:a",
-            b"d1:ae",
-        ];
-        for case in cases {
-            assert!(parse(case).is_err(), "{:?}", String::from_utf8_lossy(case));
-        }
-        assert_eq!(
-            parse_unsorted(b"d1:b1:x1:a1:ye")
-                .expect("unsorted")
-                .get(b"a")
-                .and_then(Node::text),
-            Some("y")
-        );
-        assert_eq!(parse_unsorted(b"d1:a1:x1:a1:ye"), Err(Error::Keys(13)));
-        assert_eq!(parse_prefix(b"i1eDATA").expect("prefix").1, 3);
-    }
-
-    #[test]
-    fn depth_is_bounded() {
-        let deep = [vec![b'l'; 100_000], vec![b'e'; 100_000]].concat();
-        assert_eq!(parse(&deep), Err(Error::Deep));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-            let _ = parse(&bytes);
-            let _ = parse_unsorted(&bytes);
-        }
-
-        #[test]
-        fn written_values_read_back(n in proptest::num::i64::ANY, b in proptest::collection::vec(proptest::num::u8::ANY, 0..50)) {
-            let raw = Value::dict([("z", Value::Int(n)), ("a", Value::List(vec![Value::bytes(b.clone())]))]).encode();
-            let node = parse(&raw).expect("canonical");
-            proptest::prop_assert_eq!(node.get(b"z").and_then(Node::int), Some(n));
-            proptest::prop_assert_eq!(node.get(b"a").and_then(Node::list).and_then(|l| l[0].bytes()), Some(&b[..]));
-        }
-    }
-}
+mod tests;
