@@ -1,0 +1,15 @@
+//! The harness: starts the real `granary` binary and foreign BitTorrent clients on loopback, waits with deadlines, and
+//! ends everything it started. Nothing here knows a private module of the product.
+//!
+//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`.
+
+pub mod foreign;
+pub mod granary;
+pub mod http;
+pub mod process;
+pub mod sample;
+pub mod tracker;
+pub mod wait;
+
+pub use granary::{Granary, Setup};
+pub use wait::{soon, wait_for};

@@ -1,0 +1,3 @@
+//! Tests from outside: through sockets, with the real binary and real foreign clients. One module per promise.
+
+mod harness_works;

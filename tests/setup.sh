@@ -1,0 +1,44 @@
+#!/bin/bash
+# Installs what the tests need and this machine lacks: Debian packages of foreign clients, two npm modules in the cache
+# folder. Says nothing and does nothing when all is there. Usage: tests/setup.sh
+set -euo pipefail
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/granary"
+mkdir -p "$cache"
+
+missing=()
+need() { # need COMMAND PACKAGE
+    command -v "$1" >/dev/null 2>&1 || [ -x "/usr/bin/$1" ] || missing+=("$2")
+}
+need cc gcc
+need curl curl
+need transmission-daemon transmission-daemon
+need qbittorrent-nox qbittorrent-nox
+need aria2c aria2
+need ffmpeg ffmpeg
+need chromium chromium
+need chromedriver chromium-driver
+need node nodejs
+need npm npm
+/usr/bin/python3 -c 'import libtorrent' 2>/dev/null || missing+=(python3-libtorrent)
+[ -d /usr/share/ca-certificates ] || missing+=(ca-certificates)
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing: ${missing[*]}"
+    sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# webtorrent and bittorrent-dht are not in Debian. Install scripts stay off: they would fetch binaries.
+npm_dir="$cache/npm"
+if [ ! -f "$npm_dir/ready-1" ]; then
+    echo "installing webtorrent and bittorrent-dht into $npm_dir"
+    mkdir -p "$npm_dir"
+    (cd "$npm_dir" && echo '{"private":true}' >package.json &&
+        npm install --ignore-scripts --no-audit --no-fund --loglevel=error webtorrent@3 bittorrent-dht@11)
+    # webtorrent 3 imports a native WebRTC module that is only needed in browsers: an empty one keeps it to TCP.
+    stub="$npm_dir/node_modules/webrtc-polyfill"
+    rm -rf "$stub" && mkdir -p "$stub"
+    echo '{"name":"webrtc-polyfill","version":"0.0.0","type":"module","main":"index.js","exports":{".":"./index.js"}}' >"$stub/package.json"
+    echo 'class X{} export { X as RTCPeerConnection, X as RTCSessionDescription, X as RTCIceCandidate }; export default {}' >"$stub/index.js"
+    touch "$npm_dir/ready-1"
+fi
