@@ -6,5 +6,7 @@
 pub mod bencode;
 pub mod guard;
 pub mod id;
+pub mod lsd;
 pub mod metainfo;
 pub mod peer;
+pub mod tracker;
