@@ -1,12 +1,14 @@
 //! Formats and decisions. Pure: no I/O, no clock, no threads, no async.
 //!
-//! Reading order: `id`, `bencode`, `metainfo`, `magnet`, `name`, then the wire protocols (`dht`, `peer`, `tracker`,
+//! Reading order: `id`, `key`, `bencode`, `metainfo`, `create`, `magnet`, `name`, then the wire protocols (`dht`, `peer`, `tracker`,
 //! `lsd`), then what a site's files mean over HTTP (`site`, `pac`).
 
 pub mod bencode;
 pub mod guard;
 pub mod id;
+pub mod key;
 pub mod lsd;
 pub mod metainfo;
+pub mod name;
 pub mod peer;
 pub mod tracker;
