@@ -8,6 +8,7 @@ pub mod guard;
 pub mod id;
 pub mod key;
 pub mod lsd;
+pub mod magnet;
 pub mod metainfo;
 pub mod name;
 pub mod peer;
