@@ -56,6 +56,8 @@ pub struct Role {
     pub encryption: String,
     /// libtorrent only: uTP instead of TCP.
     pub utp: bool,
+    /// libtorrent only: upload limit in KiB per second, 0 for none.
+    pub upload_kib: u32,
 }
 
 /// A running foreign client; ended when dropped.
@@ -156,6 +158,7 @@ fn libtorrent(torrent: &Torrent, role: &Role, port: u16) -> Command {
         &role.encryption
     });
     command.arg(if role.utp { "utp" } else { "tcp" });
+    command.arg(role.upload_kib.to_string());
     command
 }
 

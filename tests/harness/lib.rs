@@ -1,8 +1,9 @@
 //! The harness: starts the real `granary` binary and foreign BitTorrent clients on loopback, waits with deadlines, and
 //! ends everything it started. Nothing here knows a private module of the product.
 //!
-//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`.
+//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `browser`.
 
+pub mod browser;
 pub mod foreign;
 pub mod granary;
 pub mod http;

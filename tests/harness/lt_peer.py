@@ -1,10 +1,10 @@
-"""lt_peer.py TORRENT|MAGNET DIR PORT PEER|- plain|forced|- tcp|utp: one libtorrent peer, until stdin closes."""
+"""lt_peer.py TORRENT|MAGNET DIR PORT PEER|- plain|forced|- tcp|utp UPLOAD-KIB: one libtorrent peer, until stdin closes."""
 import sys
 import threading
 
 import libtorrent as lt
 
-torrent, folder, port, peer, encryption, transport = sys.argv[1:7]
+torrent, folder, port, peer, encryption, transport, upload_kib = sys.argv[1:8]
 settings = {
     "listen_interfaces": f"127.0.0.1:{port}",
     "enable_dht": False,
@@ -17,6 +17,7 @@ settings = {
     "enable_outgoing_tcp": transport == "tcp",
     "enable_incoming_utp": True,
     "min_reconnect_time": 1,
+    "upload_rate_limit": int(upload_kib) << 10,
 }
 if encryption == "forced":
     settings.update({"out_enc_policy": 0, "in_enc_policy": 0, "allowed_enc_level": 2})

@@ -1,0 +1,197 @@
+//! A real browser: Debian's Chromium without a window, driven by chromedriver (W3C WebDriver).
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    http,
+    process::{Process, bounded, free_port},
+    wait::wait_for,
+};
+
+/// One browser window; closed when dropped.
+pub struct Browser {
+    driver: Process,
+    addr: SocketAddr,
+    session: String,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// A fresh profile that knows nothing but a PAC file.
+    #[track_caller]
+    pub fn with_pac(pac_url: &str) -> Self {
+        Self::start(&[format!("--proxy-pac-url={pac_url}")])
+    }
+
+    #[track_caller]
+    pub fn start(args: &[String]) -> Self {
+        let profile = tempfile::Builder::new()
+            .prefix("granary-browser-")
+            .tempdir()
+            .expect("the temporary folder is writable");
+        let port = free_port();
+        let mut command = bounded("chromedriver");
+        command.arg(format!("--port={port}"));
+        let driver = Process::start("chromedriver", &mut command, &profile.path().join("driver.log"));
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        wait_for("chromedriver to listen", Duration::from_secs(30), || {
+            http::get(addr, "/status", &[]).is_ok_and(|r| r.json()["value"]["ready"] == true)
+        });
+        let mut all = vec![
+            "--headless=new".to_string(),
+            // Root may not use the sandbox; the pages are the test's own.
+            "--no-sandbox".into(),
+            "--disable-gpu".into(),
+            "--disable-dev-shm-usage".into(),
+            "--autoplay-policy=no-user-gesture-required".into(),
+            format!("--user-data-dir={}", profile.path().join("profile").display()),
+        ];
+        all.extend_from_slice(args);
+        let body = json!({"capabilities": {"alwaysMatch": {
+            "browserName": "chrome",
+            "timeouts": {"script": 90_000, "pageLoad": 90_000},
+            "goog:chromeOptions": {"binary": "/usr/bin/chromium", "args": all},
+        }}});
+        let reply = call(addr, "POST", "/session", &body);
+        let session = reply["sessionId"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no browser session: {reply}"))
+            .into();
+        Self {
+            driver,
+            addr,
+            session,
+            _profile: profile,
+        }
+    }
+
+    /// Opens a page and waits until it is loaded.
+    #[track_caller]
+    pub fn open(&self, url: &str) {
+        self.command("POST", "/url", &json!({ "url": url }));
+    }
+
+    /// The page's whole text as a reader sees it.
+    #[track_caller]
+    pub fn text(&self) -> String {
+        let text = self.eval("return document.body ? document.body.innerText : ''");
+        text.as_str().unwrap_or_default().into()
+    }
+
+    #[track_caller]
+    pub fn title(&self) -> String {
+        let title = self.eval("return document.title");
+        title.as_str().unwrap_or_default().into()
+    }
+
+    /// Runs a function body in the page; its return value comes back.
+    #[track_caller]
+    pub fn eval(&self, script: &str) -> Value {
+        self.command("POST", "/execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// Runs an async function body in the page: `done(value)` ends it.
+    #[track_caller]
+    pub fn eval_async(&self, script: &str) -> Value {
+        let script = format!("const done = arguments[arguments.length - 1];\n{script}");
+        self.command("POST", "/execute/async", &json!({"script": script, "args": []}))
+    }
+
+    /// Writes what the window shows to `target/screens/NAME-WIDTH-SCHEME.png` for 320 and 1200 pixels, light and dark.
+    #[track_caller]
+    pub fn screens(&self, name: &str) {
+        for (width, height) in [(320, 700), (1200, 800)] {
+            for scheme in ["light", "dark"] {
+                self.emulate(width, height, scheme);
+                let shot = self.command("GET", "/screenshot", &Value::Null);
+                let png = data_encoding::BASE64
+                    .decode(shot.as_str().unwrap_or_default().as_bytes())
+                    .expect("a screenshot is base64");
+                let path = screens_dir().join(format!("{name}-{width}-{scheme}.png"));
+                std::fs::write(&path, png).expect("the target folder is writable");
+            }
+        }
+    }
+
+    /// Whether something on the page is wider than the window of the last [`Browser::emulate`].
+    #[track_caller]
+    pub fn scrolls_sideways(&self) -> bool {
+        let wide =
+            self.eval("return document.documentElement.scrollWidth > document.documentElement.clientWidth");
+        wide == true
+    }
+
+    /// Window size in CSS pixels and colour scheme.
+    #[track_caller]
+    pub fn emulate(&self, width: u32, height: u32, scheme: &str) {
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.devtools("Emulation.setDeviceMetricsOverride", &metrics);
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.devtools("Emulation.setEmulatedMedia", &media);
+    }
+
+    fn devtools(&self, method: &str, params: &Value) -> Value {
+        let body = json!({"cmd": method, "params": params});
+        self.command("POST", "/goog/cdp/execute", &body)
+    }
+
+    #[track_caller]
+    fn command(&self, method: &str, path: &str, body: &Value) -> Value {
+        call(
+            self.addr,
+            method,
+            &format!("/session/{}{path}", self.session),
+            body,
+        )
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Chromium outlives a chromedriver that is only killed.
+        let _ = http::request(
+            self.addr,
+            "DELETE",
+            &format!("/session/{}", self.session),
+            &[],
+            &[],
+        );
+        self.driver.kill();
+    }
+}
+
+/// Where screenshots are left for a person to look at.
+pub fn screens_dir() -> PathBuf {
+    let me = std::env::current_exe().expect("a running test has a path");
+    let target = me.ancestors().nth(3).unwrap_or(Path::new("."));
+    let dir = target.join("screens");
+    std::fs::create_dir_all(&dir).expect("the target folder is writable");
+    dir
+}
+
+#[track_caller]
+fn call(addr: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
+    let bytes = if body.is_null() {
+        Vec::new()
+    } else {
+        body.to_string().into_bytes()
+    };
+    let reply = http::request(
+        addr,
+        method,
+        path,
+        &[("content-type", "application/json")],
+        &bytes,
+    )
+    .unwrap_or_else(|err| panic!("{method} {path} to chromedriver: {err:#}"));
+    let value = reply.json()["value"].clone();
+    assert!(reply.status == 200, "{method} {path}: {value}");
+    value
+}
