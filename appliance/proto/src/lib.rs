@@ -4,6 +4,7 @@
 //! `lsd`), then what a site's files mean over HTTP (`site`, `pac`).
 
 pub mod bencode;
+pub mod create;
 pub mod guard;
 pub mod id;
 pub mod key;
