@@ -1,10 +1,46 @@
 //! The store: the only crate that names redb. Sync; time is an argument.
 //! `DESIGN.md` explains every table and argues every crash case.
+//!
+//! In reading order: `tables` (what lies on disk), `cells` (how a piece is cut), `disk` and `file` (files below redb),
+//! `core` (the shared value and its periodic work), `sites` (rows), `pieces` and `pending` (bytes), `commit` (what makes
+//! them held), `recover` (after a crash), `removal`, `compact`, `rot`, `scrub`, `quota`, `ballast`.
 
 use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use proto::{id::InfoHash, metainfo::Info};
+
+use crate::locks::Lock;
+
+mod ballast;
+mod cache;
+mod cells;
+mod commit;
+mod compact;
+mod content;
+mod core;
+#[doc(hidden)]
+pub mod disk;
+mod error;
+mod file;
+mod frozen;
+mod locks;
+mod migrate;
+mod pending;
+mod pieces;
+mod quota;
+mod recover;
+mod removal;
+mod rot;
+mod scrub;
+mod segment;
+mod site_memory;
+mod sites;
+mod state;
+mod tables;
+
+pub use error::Error;
+pub use pieces::Pieces;
 
 /// Seconds since the Unix epoch, given by the caller.
 pub type UnixSecs = u64;
@@ -16,31 +52,6 @@ pub enum Keep {
     Kept,
     /// Fetched because someone visited; least recently used ones give way when space runs low.
     Visited,
-}
-
-/// What differs per call site can do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error("the disk is full: {0}")]
-    Full(String),
-    #[error("the disk is read-only: {0}")]
-    ReadOnly(String),
-    #[error("the content disk is not there: {0}")]
-    Gone(String),
-    #[error("damaged: {0}")]
-    Damaged(String),
-    #[error("made by a newer Granary (version {found}, this one knows {known}): {path}")]
-    TooNew { found: u32, known: u32, path: String },
-    #[error("in use by another Granary: {0}")]
-    InUse(String),
-    #[error("no permission: {0}")]
-    Denied(String),
-    #[error("unknown site {0}")]
-    Unknown(InfoHash),
-    #[error("over the quota: {0}")]
-    Quota(String),
-    #[error("{0}")]
-    Io(String),
 }
 
 /// Where things lie and how large they may grow.
@@ -107,95 +118,106 @@ pub type DurableListener = Arc<dyn Fn(&[(InfoHash, u32)]) + Send + Sync>;
 
 /// Cheap to clone; all clones are one store.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    core: Arc<core::Core>,
+}
 
 impl Store {
-    pub fn open(_config: Config, _now: UnixSecs) -> Result<Store, Error> {
-        todo!()
+    /// Opens or makes the store. An absent, full or read-only content disk is no error: what can be read is read, and
+    /// `tick` reports the trouble. `Error::InUse`: another store has the folders; `Error::TooNew`: nothing was touched.
+    pub fn open(config: Config, now: UnixSecs) -> Result<Store, Error> {
+        let disk = disk::Folders::new(&config.state_dir, &config.content_dir);
+        Self::open_on(Arc::new(disk), config, now)
+    }
+
+    /// The same on any [`disk::Disk`]: how the fault injector gets in.
+    #[doc(hidden)]
+    pub fn open_on(disk: Arc<dyn disk::Disk>, config: Config, now: UnixSecs) -> Result<Store, Error> {
+        Ok(Store {
+            core: core::Core::open(disk, config, now)?,
+        })
     }
     /// Commits everything pending durably and closes the files. Later calls return `Error::Gone`.
     pub fn close(&self) -> Result<(), Error> {
-        todo!()
+        self.core.close()
     }
-    pub fn on_durable(&self, _listener: DurableListener) {
-        todo!()
+    pub fn on_durable(&self, listener: DurableListener) {
+        self.core.listeners.held().push(listener);
     }
     /// Periodic work (call about once a second, from a blocking thread): group commits that are due, retry of a lost or
     /// full disk, a slice of scrub, compaction and eviction.
-    pub fn tick(&self, _now: UnixSecs) -> Result<TickReport, Error> {
-        todo!()
+    pub fn tick(&self, now: UnixSecs) -> Result<TickReport, Error> {
+        self.core.tick(now)
     }
     /// Commits all completed pieces durably now.
     pub fn flush(&self) -> Result<(), Error> {
-        todo!()
+        self.core.commit()
     }
 
     // --- sites ---
     pub fn add_site(
         &self,
-        _info: &Info,
-        _raw_info: &[u8],
-        _trackers: &[String],
-        _keep: Keep,
-        _now: UnixSecs,
+        info: &Info,
+        raw_info: &[u8],
+        trackers: &[String],
+        keep: Keep,
+        now: UnixSecs,
     ) -> Result<SiteRow, Error> {
-        todo!()
+        self.core.add_site(info, raw_info, trackers, keep, now)
     }
-    pub fn site(&self, _ih: &InfoHash) -> Result<Option<SiteRow>, Error> {
-        todo!()
+    pub fn site(&self, ih: &InfoHash) -> Result<Option<SiteRow>, Error> {
+        self.core.site(ih)
     }
     /// The raw info dictionary, byte for byte.
-    pub fn raw_info(&self, _ih: &InfoHash) -> Result<Option<Bytes>, Error> {
-        todo!()
+    pub fn raw_info(&self, ih: &InfoHash) -> Result<Option<Bytes>, Error> {
+        self.core.raw_info(ih)
     }
     /// Rows in infohash order, at most `max`, starting after `after`.
-    pub fn sites(&self, _after: Option<InfoHash>, _max: usize) -> Result<Vec<SiteRow>, Error> {
-        todo!()
+    pub fn sites(&self, after: Option<InfoHash>, max: usize) -> Result<Vec<SiteRow>, Error> {
+        self.core.sites(after, max)
     }
-    pub fn set_keep(&self, _ih: &InfoHash, _keep: Keep) -> Result<(), Error> {
-        todo!()
+    pub fn set_keep(&self, ih: &InfoHash, keep: Keep) -> Result<(), Error> {
+        self.core.change(ih, |site| site.row.keep = keep)
     }
-    pub fn touch(&self, _ih: &InfoHash, _now: UnixSecs) -> Result<(), Error> {
-        todo!()
+    pub fn touch(&self, ih: &InfoHash, now: UnixSecs) -> Result<(), Error> {
+        self.core.touch(ih, now)
     }
-    pub fn add_traffic(&self, _rows: &[(InfoHash, u64, u64)]) -> Result<(), Error> {
-        todo!()
+    pub fn add_traffic(&self, rows: &[(InfoHash, u64, u64)]) -> Result<(), Error> {
+        self.core.add_traffic(rows)
     }
     /// Removes the site; bytes shared with other sites stay.
-    pub fn remove_site(&self, _ih: &InfoHash) -> Result<(), Error> {
-        todo!()
+    pub fn remove_site(&self, ih: &InfoHash) -> Result<(), Error> {
+        self.core.remove_site(ih)
     }
 
     // --- pieces ---
-    pub fn have(&self, _ih: &InfoHash) -> Result<Have, Error> {
-        todo!()
+    pub fn have(&self, ih: &InfoHash) -> Result<Have, Error> {
+        self.core.have(ih)
     }
     /// A handle for reading and writing one site's pieces. Marks pieces that other sites already hold as held here too.
-    pub fn pieces(&self, _ih: &InfoHash) -> Result<Pieces, Error> {
-        todo!()
+    pub fn pieces(&self, ih: &InfoHash) -> Result<Pieces, Error> {
+        Ok(Pieces {
+            core: self.core.clone(),
+            memory: self.core.memory(ih)?,
+        })
     }
 
     // --- small things other rooms keep ---
-    pub fn setting(&self, _key: &str) -> Result<Option<Bytes>, Error> {
-        todo!()
+    pub fn setting(&self, key: &str) -> Result<Option<Bytes>, Error> {
+        self.core.setting(key)
     }
-    pub fn set_setting(&self, _key: &str, _value: &[u8]) -> Result<(), Error> {
-        todo!()
+    pub fn set_setting(&self, key: &str, value: &[u8]) -> Result<(), Error> {
+        self.core.set_setting(key, value)
     }
     /// Sites whose `kind` of work is due at or before `now`, soonest first.
-    pub fn due(
-        &self,
-        _kind: DueKind,
-        _now: UnixSecs,
-        _max: usize,
-    ) -> Result<Vec<(InfoHash, UnixSecs)>, Error> {
-        todo!()
+    pub fn due(&self, kind: DueKind, now: UnixSecs, max: usize) -> Result<Vec<(InfoHash, UnixSecs)>, Error> {
+        self.core.due(kind, now, max)
     }
-    pub fn set_due(&self, _kind: DueKind, _rows: &[(InfoHash, UnixSecs)]) -> Result<(), Error> {
-        todo!()
+    pub fn set_due(&self, kind: DueKind, rows: &[(InfoHash, UnixSecs)]) -> Result<(), Error> {
+        self.core.set_due(kind, rows)
     }
     pub fn usage(&self) -> Result<Usage, Error> {
-        todo!()
+        self.core.usage()
     }
 }
 
@@ -226,36 +248,4 @@ pub struct Usage {
     pub free_bytes: u64,
     pub sites: u64,
     pub pieces: u64,
-}
-
-/// Reads and writes pieces of one site. Cheap to clone.
-#[derive(Clone)]
-pub struct Pieces {}
-
-impl Pieces {
-    /// Unverified bytes of a piece that is being fetched. Blocks while `pending_bytes_max` is used up and a commit runs.
-    pub fn write(&self, _piece: u32, _offset: u32, _data: &[u8]) -> Result<(), Error> {
-        todo!()
-    }
-    /// What is there, verified or not; holes read as zeros. Only for the hash check of the engine that wrote them.
-    pub fn read_unverified(&self, _piece: u32, _offset: u32, _buf: &mut [u8]) -> Result<(), Error> {
-        todo!()
-    }
-    /// The engine has checked the hash of all bytes of this piece: queue it for the next group commit.
-    pub fn complete(&self, _piece: u32) -> Result<(), Error> {
-        todo!()
-    }
-    /// Checks the hash of `data` itself, then queues the whole piece. False: wrong hash, nothing stored.
-    pub fn put(&self, _piece: u32, _data: Bytes) -> Result<bool, Error> {
-        todo!()
-    }
-    /// Verified bytes only. `Ok(None)`: not held (yet). A piece is hashed on its first read since boot; a rotten one is
-    /// forgotten and reads as `None`.
-    pub fn read(&self, _piece: u32, _offset: u32, _len: u32) -> Result<Option<Bytes>, Error> {
-        todo!()
-    }
-    /// Whether verified bytes of the piece can be read now (durable or still pending).
-    pub fn readable(&self, _piece: u32) -> bool {
-        todo!()
-    }
 }

@@ -1,0 +1,94 @@
+//! Format versions of `state.redb`. A migration works on a copy that replaces the file only when it is whole and
+//! durable; migrations are appended here, never edited, and each has an old file in `testdata/`.
+
+use std::sync::Arc;
+
+use redb::WriteTransaction;
+
+use crate::{
+    Error,
+    disk::{Disk, Place},
+    file::Db,
+    state::{STATE_FILE, make_tables, meta, set_meta},
+    tables::FORMAT,
+};
+
+/// The copy a migration works on.
+const COPY: &str = "state.redb.migrating";
+
+/// Takes a file from the format of its index + 1 to the next one.
+pub(crate) type Step = fn(&WriteTransaction) -> Result<(), Error>;
+
+/// `STEPS[0]` leads from format 1 to format 2. The program's own format is `STEPS.len() + 1`.
+pub(crate) const STEPS: &[Step] = &[];
+
+const _: () = assert!(STEPS.len() + 1 == FORMAT as usize);
+
+/// Removes the rest of a migration that a crash ended: the file itself was not touched.
+pub(crate) fn clean(disk: &dyn Disk) -> Result<(), Error> {
+    match disk.list(Place::State) {
+        Ok(names) if names.iter().any(|name| name == COPY) => Ok(disk.remove(Place::State, COPY)?),
+        Ok(_) => Ok(()),
+        Err(err) => Err(err.into()),
+    }
+}
+
+/// Brings an existing file to this program's format.
+pub(crate) fn run(disk: &Arc<dyn Disk>, db: &Db) -> Result<(), Error> {
+    run_steps(disk, db, STEPS)
+}
+
+pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step]) -> Result<(), Error> {
+    let known = steps.len() as u32 + 1;
+    let found = format_of(db)?;
+    if found > known {
+        return Err(Error::TooNew {
+            found,
+            known,
+            path: STATE_FILE.into(),
+        });
+    }
+    if found == known {
+        db.open_writing(false)?;
+        return db.write(make_tables);
+    }
+    tracing::info!(
+        from = found,
+        to = known,
+        "bringing the store's state to a new format"
+    );
+    db.shut();
+    let whole = disk.read_file(Place::State, STATE_FILE)?;
+    disk.write_file(Place::State, COPY, &whole)?;
+    drop(whole);
+    let copy = Db::new(disk.clone(), Place::State, COPY.into(), 4 << 20);
+    copy.open_writing(false)?;
+    copy.write(|txn| {
+        for step in &steps[found as usize - 1..] {
+            step(txn)?;
+        }
+        make_tables(txn)?;
+        set_meta(txn, "format", u64::from(known))
+    })?;
+    copy.shut();
+    disk.rename(Place::State, COPY, STATE_FILE)?;
+    disk.sync_folder(Place::State)?;
+    db.open_writing(false)
+}
+
+/// A file without a format was being made when the power went: nothing was ever acknowledged from it.
+fn format_of(db: &Db) -> Result<u32, Error> {
+    let found = db.read(|txn| match meta(txn, "format") {
+        Ok(found) => Ok(found),
+        Err(Error::Damaged(_)) if txn.list_tables()?.next().is_none() => Ok(None),
+        Err(err) => Err(err),
+    })?;
+    match found {
+        Some(found) => u32::try_from(found).map_err(|_| Error::Damaged("format number".into())),
+        None => {
+            db.open_writing(false)?;
+            db.write(make_tables)?;
+            Ok(FORMAT)
+        }
+    }
+}
