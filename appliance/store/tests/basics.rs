@@ -174,7 +174,7 @@ fn a_second_store_on_the_folders_is_refused() {
 fn due_work_comes_in_time_order_and_settings_stay() {
     let dir = tempfile::tempdir().expect("folder");
     let store = open(dir.path());
-    let (a, b) = (Torrent::random(5, 10, 1, 10), Torrent::random(6, 10, 1, 10));
+    let (a, b) = (Torrent::random(5, 1024, 1, 10), Torrent::random(6, 1024, 1, 10));
     add(&store, &a, Keep::Kept);
     add(&store, &b, Keep::Visited);
     store

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use granary_store::{Config, Store};
 use proto::{
     id::InfoHash,
-    metainfo::{File, Info},
+    metainfo::{Info, parse_info},
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -64,7 +64,7 @@ pub struct Torrent {
 impl Torrent {
     pub fn of(name: &str, piece_length: u32, data: Vec<Vec<u8>>) -> Self {
         let pieces: Vec<[u8; 20]> = data.iter().map(|piece| sha1(piece)).collect();
-        let total = data.iter().map(|piece| piece.len() as u64).sum();
+        let total: usize = data.iter().map(Vec::len).sum();
         let mut raw = format!(
             "d6:lengthi{total}e4:name{}:{name}12:piece lengthi{piece_length}e6:pieces{}:",
             name.len(),
@@ -73,22 +73,7 @@ impl Torrent {
         .into_bytes();
         raw.extend_from_slice(&pieces.concat());
         raw.push(b'e');
-        let info = Info {
-            infohash: InfoHash(sha1(&raw)),
-            infohash_v2: None,
-            name: name.into(),
-            piece_length,
-            pieces,
-            files: vec![File {
-                path: vec![name.into()],
-                length: total,
-                offset: 0,
-                pad: false,
-            }],
-            total,
-            multi_file: false,
-            private: false,
-        };
+        let info = parse_info(&raw).expect("a good torrent");
         Self {
             info,
             raw,
