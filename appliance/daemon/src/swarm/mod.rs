@@ -1,6 +1,7 @@
 //! The swarm: finding peers, fetching, seeding, bandwidth. Knows infohashes and pieces; must not know URLs, HTTP or pages.
 
 pub mod dht;
+pub mod find;
 pub mod limits;
 pub mod listen;
 pub mod seed;

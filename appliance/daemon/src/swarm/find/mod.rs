@@ -1,0 +1,254 @@
+//! Finding peers and being found: merges the DHT, trackers and the home network into one stream of addresses per torrent,
+//! and tells all three what we serve. Must not know pieces, sites or HTTP pages; never connects to a peer itself.
+//!
+//! Everything that comes out has passed `proto::guard`. A kept torrent costs no task and no timer here, only its two rows
+//! of due work in the store; a search costs one task for as long as somebody holds its receiver.
+//!
+//! Reading order: `search` (one search), `trackers` (what trackers were told and when they may be asked again), `tracker`
+//! (one announce), `web` (one guarded HTTP request), `schedule` (regular announces), `lsd` (BEP 14), `portmap` (opening the
+//! router's port).
+
+mod lsd;
+mod portmap;
+mod schedule;
+mod search;
+#[cfg(test)]
+mod tests;
+mod tracker;
+mod trackers;
+mod web;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use proto::{guard::Policy, id::InfoHash};
+use tokio::sync::{Notify, Semaphore, mpsc};
+
+use self::trackers::Trackers;
+pub use self::{lsd::Config as LsdConfig, portmap::Config as PortmapConfig};
+use crate::{clock::Clock, db::Db, swarm::dht::Dht, tasks::Tasks};
+
+/// How eagerly we look and tell.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The TCP and uTP port others reach us on; 0: we take no connections and announce nothing.
+    pub port: u16,
+    /// Which addresses strangers may name. Looser: torrents can make us knock on doors inside the home.
+    pub policy: Policy,
+    /// Local discovery; `None`: neither heard nor sent.
+    pub lsd: Option<LsdConfig>,
+    /// Opening of the router's port; `None`: left alone.
+    pub portmap: Option<PortmapConfig>,
+    /// Different addresses one search hands out in ten minutes. More: memory and dead connections. Fewer: rare peers missed.
+    pub candidates_max: usize,
+    /// Pause between DHT lookups of a search that has no peer yet. Longer: slow first page. Shorter: impolite to nodes.
+    pub search_again: Duration,
+    /// Searches at once; later ones wait. More: memory and packets. Fewer: pages queue behind each other.
+    pub searches_max: usize,
+    /// Regular announces started per second. More: bursts on the line. Fewer: 10,000 sites take longer than an hour.
+    pub announces_per_sec: u32,
+    /// Shortest and longest pause between DHT announces of one torrent. Longer: nodes forget us (after about two hours).
+    pub dht_every: (Duration, Duration),
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: 6881,
+            policy: Policy::default(),
+            lsd: None,
+            portmap: None,
+            candidates_max: 500,
+            search_again: Duration::from_secs(30),
+            searches_max: 256,
+            announces_per_sec: 5,
+            dht_every: (Duration::from_secs(20 * 60), Duration::from_secs(60 * 60)),
+        }
+    }
+}
+
+/// What the status page shows.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// The port others are told, after the router's translation.
+    pub port: u16,
+    /// Our address as the router sees it from outside.
+    pub external: Option<IpAddr>,
+    /// What became of opening the router's port, in a sentence; empty when it is switched off.
+    pub port_mapping: String,
+    /// Network interfaces local discovery listens on.
+    pub lsd_interfaces: usize,
+    pub searches: usize,
+    /// Trackers that are left alone for a while because they did not answer.
+    pub trackers_resting: usize,
+}
+
+/// The part of the DHT node used here; tests give another one.
+pub trait Nodes: Send + Sync {
+    /// Batches of peers; ends with the lookup.
+    fn get_peers(&self, ih: InfoHash) -> mpsc::Receiver<Vec<SocketAddr>>;
+    /// How many nodes confirmed.
+    fn announce(&self, ih: InfoHash, port: u16) -> BoxFuture<'_, usize>;
+}
+
+impl Nodes for Dht {
+    fn get_peers(&self, ih: InfoHash) -> mpsc::Receiver<Vec<SocketAddr>> {
+        Dht::get_peers(self, ih)
+    }
+
+    fn announce(&self, ih: InfoHash, port: u16) -> BoxFuture<'_, usize> {
+        Box::pin(Dht::announce(self, ih, port))
+    }
+}
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Finder {
+    room: Arc<Room>,
+}
+
+/// What the tasks of this room share.
+struct Room {
+    config: Config,
+    dht: Option<Arc<dyn Nodes>>,
+    db: Db,
+    clock: Clock,
+    tasks: Tasks,
+    trackers: Trackers,
+    lsd: Option<lsd::Lsd>,
+    searches: Arc<Semaphore>,
+    soon: mpsc::Sender<InfoHash>,
+    /// Set when `soon` was full: the schedule then looks for torrents without a due row.
+    sweep: AtomicBool,
+    /// Wakes the schedule.
+    wake: Notify,
+    port: AtomicU16,
+    /// What port mapping has learned. Held for moments, never across an await.
+    outside: Mutex<Outside>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Outside {
+    ip: Option<IpAddr>,
+    port: Option<u16>,
+    words: String,
+}
+
+impl Finder {
+    /// Starts local discovery, port mapping and the schedule; all stop with `tasks`.
+    pub fn start(config: Config, dht: Option<Dht>, db: Db, clock: Clock, tasks: &Tasks) -> Self {
+        let dht = dht.map(|dht| Arc::new(dht) as Arc<dyn Nodes>);
+        Self::start_with(config, dht, db, clock, tasks)
+    }
+
+    fn start_with(config: Config, dht: Option<Arc<dyn Nodes>>, db: Db, clock: Clock, tasks: &Tasks) -> Self {
+        let (soon, waiting) = mpsc::channel(1024);
+        let room = Arc::new(Room {
+            dht,
+            db,
+            clock,
+            tasks: tasks.clone(),
+            trackers: Trackers::new(),
+            lsd: config.lsd.as_ref().map(|_| lsd::Lsd::new()),
+            searches: Arc::new(Semaphore::new(config.searches_max)),
+            soon,
+            sweep: AtomicBool::new(true),
+            wake: Notify::new(),
+            port: AtomicU16::new(config.port),
+            outside: Mutex::default(),
+            config,
+        });
+        schedule::start(&room, waiting);
+        lsd::start(&room);
+        portmap::start(&room);
+        Self { room }
+    }
+
+    /// Batches of addresses that may have `ih`, each address once in ten minutes, all judged by the guard. The search goes
+    /// on at sensible intervals until the receiver is dropped. A private torrent is looked for on its trackers only (BEP 27).
+    pub fn find(
+        &self,
+        ih: InfoHash,
+        private: bool,
+        trackers: Vec<String>,
+    ) -> mpsc::Receiver<Vec<SocketAddr>> {
+        let (found, receiver) = mpsc::channel(16);
+        let search = search::Search::new(self.room.clone(), ih, private, trackers, found);
+        self.room.tasks.spawn("find.search", search.run());
+        receiver
+    }
+
+    /// Tells the DHT and the trackers about `ih` now and regularly from now on: it has become complete, or kept.
+    pub fn announce_soon(&self, ih: InfoHash) {
+        if self.room.soon.try_send(ih).is_err() {
+            self.room.sweep.store(true, Ordering::Relaxed);
+            self.room.wake.notify_one();
+        }
+    }
+
+    /// Tells the trackers of a removed torrent that we no longer have it. Returns at once.
+    pub fn stopped(&self, ih: InfoHash) {
+        let room = self.room.clone();
+        self.room.tasks.spawn("find.stopped", async move {
+            room.trackers.stop(Some(ih), &room.policy(), room.port()).await;
+        });
+    }
+
+    /// The listener's port, when it became known only after the start.
+    pub fn set_port(&self, port: u16) {
+        self.room.port.store(port, Ordering::Relaxed);
+    }
+
+    /// Our address outside, once the router has told it.
+    pub fn external_ip(&self) -> Option<IpAddr> {
+        self.room.outside().ip
+    }
+
+    pub fn status(&self) -> Status {
+        let outside = self.room.outside();
+        Status {
+            port: self.room.port(),
+            external: outside.ip,
+            port_mapping: outside.words,
+            lsd_interfaces: self.room.lsd.as_ref().map_or(0, lsd::Lsd::interfaces),
+            searches: self.room.config.searches_max - self.room.searches.available_permits(),
+            trackers_resting: self.room.trackers.resting(),
+        }
+    }
+}
+
+impl Room {
+    /// The port others are told: the router's outside one when it differs.
+    fn port(&self) -> u16 {
+        match self.port.load(Ordering::Relaxed) {
+            0 => 0,
+            port => self.outside().port.unwrap_or(port),
+        }
+    }
+
+    fn outside(&self) -> Outside {
+        self.outside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The configured policy, and our outside address is our own.
+    fn policy(&self) -> Policy {
+        let mut policy = self.config.policy.clone();
+        policy.own.extend(self.outside().ip);
+        policy
+    }
+}
+
+/// `base` and up to a quarter more, so that what started together drifts apart.
+fn jittered(base: Duration) -> Duration {
+    base.mul_f64(1.0 + rand::random::<f64>() / 4.0)
+}
