@@ -5,6 +5,7 @@
 
 pub mod bencode;
 pub mod create;
+pub mod dht;
 pub mod guard;
 pub mod id;
 pub mod key;

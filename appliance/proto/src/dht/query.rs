@@ -1,0 +1,244 @@
+//! One iterative lookup in one network (BEP 5), as a state machine: [`Lookup::tick`] says whom to ask next,
+//! [`Lookup::on_reply`] takes what they know. It never waits for a dead node: who has not answered within the time others
+//! need holds nobody up, though a late answer still counts.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{
+    K,
+    id::{Contact, Id, is_secure},
+    routing::subnet,
+};
+
+/// Queries under way at once.
+const ALPHA: usize = 4;
+/// Candidates kept, the closest.
+const CANDIDATES_MAX: usize = 96;
+/// Queries one lookup may send, so that hostile answers cannot keep it going.
+const QUERIES_MAX: usize = 100;
+/// Contacts believed per answer.
+const CONTACTS_MAX: usize = 16;
+/// Of the [`K`] nodes that decide, at most so many whose id is not bound to their address (BEP 42), while others exist.
+const UNSECURE_MAX: usize = K / 2;
+/// Candidates of one /24 or /48, and of one address.
+const NEIGHBOURS_MAX: usize = 2;
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Ask(SocketAddr),
+    /// Nothing to do until an answer comes or this moment is there.
+    Wait(Duration),
+    Done,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    New,
+    Asked { slow: Duration, lost: Duration },
+    /// Holds nobody up; still counted on while there is nobody else.
+    Slow { lost: Duration },
+    Lost,
+    Answered,
+}
+
+#[derive(Debug, Clone)]
+struct Candidate {
+    /// From the target; a bootstrap node of unknown id is farther than everybody.
+    distance: Option<Id>,
+    addr: SocketAddr,
+    secure: bool,
+    state: State,
+    token: Vec<u8>,
+}
+
+/// A node that has answered and can be announced to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    pub contact: Contact,
+    pub token: Vec<u8>,
+}
+
+/// The lookup of one target.
+pub struct Lookup {
+    target: Id,
+    /// See [`super::routing::Table::new`].
+    spread: bool,
+    candidates: Vec<Candidate>,
+    queries: usize,
+}
+
+impl Lookup {
+    /// `seeds` from the routing table; `routers` are bootstrap addresses whose ids nobody knows.
+    pub fn new(target: Id, seeds: &[Contact], routers: &[SocketAddr], spread: bool) -> Self {
+        let mut lookup = Self { target, spread, candidates: Vec::new(), queries: 0 };
+        seeds.iter().for_each(|seed| lookup.add(seed));
+        for addr in routers.iter().take(K) {
+            if lookup.candidates.iter().all(|c| c.addr != *addr) {
+                lookup.candidates.push(Candidate {
+                    distance: None,
+                    addr: *addr,
+                    secure: false,
+                    state: State::New,
+                    token: Vec::new(),
+                });
+            }
+        }
+        lookup
+    }
+
+    pub fn target(&self) -> Id {
+        self.target
+    }
+
+    pub fn queries(&self) -> usize {
+        self.queries
+    }
+
+    /// `slow` is how long an answer usually takes. After `Ask` the query counts as sent; call again until `Wait` or `Done`.
+    pub fn tick(&mut self, now: Duration, slow: Duration) -> Step {
+        self.age(now);
+        let window = self.window();
+        let under_way = self.candidates.iter().filter(|c| matches!(c.state, State::Asked { .. })).count();
+        let next = window.iter().copied().find(|at| self.candidates[*at].state == State::New);
+        if let Some(at) = next.filter(|_| under_way < ALPHA && self.queries < QUERIES_MAX) {
+            self.queries += 1;
+            let candidate = &mut self.candidates[at];
+            candidate.state = State::Asked { slow: now + slow, lost: now + slow * 4 };
+            return Step::Ask(candidate.addr);
+        }
+        let answered = window.iter().filter(|at| self.candidates[**at].state == State::Answered).count();
+        if answered == K || (answered == window.len() && !self.waiting()) {
+            return Step::Done;
+        }
+        match self.candidates.iter().filter_map(Candidate::deadline).min() {
+            Some(at) => Step::Wait(at),
+            None => Step::Done,
+        }
+    }
+
+    /// Contacts and the token from `from`, which has to be one we asked: false when it is not.
+    pub fn on_reply(&mut self, from: &Contact, token: Option<&[u8]>, contacts: &[Contact]) -> bool {
+        let asked = |c: &Candidate| !matches!(c.state, State::New | State::Answered);
+        let found = self.candidates.iter().position(|c| c.addr == from.addr && asked(c));
+        let Some(at) = found else { return false };
+        let mut candidate = self.candidates.remove(at);
+        candidate.state = State::Answered;
+        candidate.token = token.unwrap_or_default().to_vec();
+        // What it says now counts, not what others said about it.
+        candidate.distance = Some(from.id.distance(&self.target));
+        candidate.secure = is_secure(&from.id, from.addr.ip());
+        let (Ok(at) | Err(at)) = self.position(candidate.distance);
+        self.candidates.insert(at, candidate);
+        contacts.iter().take(CONTACTS_MAX).for_each(|contact| self.add(contact));
+        true
+    }
+
+    /// `addr` will not answer: refused, or the answer was no reply.
+    pub fn on_silence(&mut self, addr: &SocketAddr) {
+        let waiting = |c: &&mut Candidate| c.addr == *addr && c.deadline().is_some();
+        if let Some(candidate) = self.candidates.iter_mut().find(waiting) {
+            candidate.state = State::Lost;
+        }
+    }
+
+    /// The closest nodes that have answered, closest first.
+    pub fn closest(&self) -> Vec<Answered> {
+        let window = self.window().into_iter().map(|at| &self.candidates[at]);
+        let answered = window.filter(|c| c.state == State::Answered);
+        let shape = |c: &Candidate| {
+            let id = c.distance?.distance(&self.target);
+            Some(Answered { contact: Contact { id, addr: c.addr }, token: c.token.clone() })
+        };
+        answered.filter_map(shape).collect()
+    }
+
+    /// The up to [`K`] nodes that decide: the closest that are not slow or lost. Nodes whose id is not bound to their
+    /// address get at most half of the places while others want them, because such ids can be chosen at will.
+    fn window(&self) -> Vec<usize> {
+        let usable = |c: &Candidate| !matches!(c.state, State::Slow { .. } | State::Lost);
+        let live = || (0..self.candidates.len()).filter(|at| usable(&self.candidates[*at]));
+        let secure = live().filter(|at| self.candidates[*at].secure).take(K).count();
+        let unsecure_max = UNSECURE_MAX.max(K - secure);
+        let mut unsecure = 0;
+        let chosen = live().filter(|at| {
+            let candidate = &self.candidates[*at];
+            if candidate.distance.is_none() {
+                return true;
+            }
+            unsecure += usize::from(!candidate.secure);
+            candidate.secure || unsecure <= unsecure_max
+        });
+        chosen.take(K).collect()
+    }
+
+    fn waiting(&self) -> bool {
+        self.candidates.iter().any(|c| c.deadline().is_some())
+    }
+
+    fn age(&mut self, now: Duration) {
+        for candidate in &mut self.candidates {
+            candidate.state = match candidate.state {
+                State::Asked { slow, lost } if now >= slow => State::Slow { lost },
+                State::Slow { lost } if now >= lost => State::Lost,
+                _ => continue,
+            };
+        }
+    }
+
+    fn add(&mut self, contact: &Contact) {
+        let distance = contact.id.distance(&self.target);
+        let Err(at) = self.position(Some(distance)) else { return };
+        if at >= CANDIDATES_MAX || self.crowded(contact.addr) {
+            return;
+        }
+        self.candidates.insert(
+            at,
+            Candidate {
+                distance: Some(distance),
+                addr: contact.addr,
+                secure: is_secure(&contact.id, contact.addr.ip()),
+                state: State::New,
+                token: Vec::new(),
+            },
+        );
+        if self.candidates.len() > CANDIDATES_MAX {
+            let last_new = self.candidates.iter().rposition(|c| c.state == State::New);
+            self.candidates.remove(last_new.unwrap_or(CANDIDATES_MAX));
+        }
+    }
+
+    /// Candidates are sorted by distance, those of unknown id last.
+    fn position(&self, distance: Option<Id>) -> Result<usize, usize> {
+        let key = |distance: Option<Id>| (distance.is_none(), distance);
+        self.candidates.binary_search_by_key(&key(distance), |c| key(c.distance))
+    }
+
+    fn crowded(&self, addr: SocketAddr) -> bool {
+        if self.candidates.iter().any(|c| c.addr == addr) {
+            return true;
+        }
+        if !self.spread {
+            return false;
+        }
+        let net = subnet(addr.ip());
+        let near = self.candidates.iter().filter(|c| subnet(c.addr.ip()) == net);
+        let (count, same) = near.fold((0, false), |(n, same), c| (n + 1, same || c.addr.ip() == addr.ip()));
+        same || count >= NEIGHBOURS_MAX
+    }
+}
+
+impl Candidate {
+    /// When its state changes by time alone.
+    fn deadline(&self) -> Option<Duration> {
+        match self.state {
+            State::Asked { slow, .. } => Some(slow),
+            State::Slow { lost } => Some(lost),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "query_tests.rs"]
+mod tests;
