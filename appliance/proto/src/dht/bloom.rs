@@ -33,7 +33,7 @@ impl Bloom {
     pub fn estimate(&self) -> f64 {
         let bits = BITS as f64;
         let zeros: u32 = self.0.iter().map(|byte| byte.count_zeros()).sum();
-        let zeros = f64::from(zeros).clamp(1.0, bits - 1.0);
+        let zeros = f64::from(zeros).max(1.0);
         (zeros / bits).ln() / (2.0 * (1.0 - 1.0 / bits).ln())
     }
 }

@@ -37,25 +37,25 @@ pub enum Dropped {
 
 #[derive(Debug, Clone, Copy)]
 struct Bucket {
-    /// Thousandths of a query or byte.
+    /// Millionths of a query or byte: many small steps of time must add up.
     level: u64,
     filled: Duration,
 }
 
 impl Bucket {
     fn full(burst: u32, now: Duration) -> Self {
-        Self { level: u64::from(burst) * 1_000, filled: now }
+        Self { level: u64::from(burst) * 1_000_000, filled: now }
     }
 
     fn fill(&mut self, per_sec: u32, burst: u32, now: Duration) {
-        let passed = now.saturating_sub(self.filled).as_millis() as u64;
+        let passed = now.saturating_sub(self.filled).as_micros() as u64;
         let more = passed.saturating_mul(u64::from(per_sec));
-        self.level = self.level.saturating_add(more).min(u64::from(burst) * 1_000);
+        self.level = self.level.saturating_add(more).min(u64::from(burst) * 1_000_000);
         self.filled = now;
     }
 
     fn take(&mut self, amount: usize) -> bool {
-        let amount = amount as u64 * 1_000;
+        let amount = amount as u64 * 1_000_000;
         let enough = self.level >= amount;
         if enough {
             self.level -= amount;
@@ -117,7 +117,7 @@ impl Limits {
         let (per_sec, burst) = (self.config.queries_per_source_per_sec, self.config.queries_burst);
         self.sources.retain(|_, bucket| {
             bucket.fill(per_sec, burst, now);
-            bucket.level < u64::from(burst) * 1_000
+            bucket.level < u64::from(burst) * 1_000_000
         });
     }
 }

@@ -138,7 +138,7 @@ impl Table {
         found.into_iter().map(|(_, contact)| contact).collect()
     }
 
-    /// Up to `max` nodes we have not heard of for too long, those most likely dead first: they want a ping.
+    /// Up to `max` nodes we have not heard of for too long, the least doubtful first: they want a ping.
     pub fn questionable(&self, max: usize, now: Duration) -> Vec<Contact> {
         let mut stale: Vec<_> = self.entries().filter(|entry| !entry.good(now)).collect();
         stale.sort_by_key(|entry| (entry.fails, entry.seen));

@@ -1,18 +1,43 @@
 //! Our DHT node: finds and announces peers on IPv4 and IPv6 (BEP 5, 32, 42, 43). Decides nothing itself: the rules stand
 //! in `proto::dht`; here are the two sockets, the timer and the way to the store. Must not know torrents, trackers or
 //! sites: it is asked about an infohash and answers with addresses, and nothing is kept per torrent.
+//!
+//! Reading order: here (what other rooms see), `owner` (the one task that owns the node), `socket` (opening, sending,
+//! receiving), `bootstrap` (names to addresses), `bench` (64 nodes in one process).
 
-use std::net::SocketAddr;
+pub mod bench;
+mod bootstrap;
+mod owner;
+mod socket;
+#[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
+mod net_tests;
 
-use proto::id::InfoHash;
-use tokio::sync::mpsc;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use crate::{clock::Clock, db::Db, tasks::Tasks};
+pub use proto::dht::node::Stats;
+use proto::{dht::limits, id::InfoHash};
+use tokio::sync::{mpsc, oneshot};
+
+use self::{
+    owner::{Command, Owner},
+    socket::Sockets,
+};
+use crate::{db::Db, tasks::Tasks};
+
+/// Commands that wait while [`owner::JOBS_MAX`] lookups are under way; a get_peers beyond that finds nobody.
+const WAITING_MAX: usize = 256;
+/// Batches of peers that wait for a slow reader; later ones are dropped.
+const BATCHES_MAX: usize = 64;
 
 /// Where the node listens and whom it knows at first.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// IPv4 address; port 0 lets the system choose. A loopback address also lets loopback and private nodes in.
+    /// IPv4 address; port 0 lets the system choose.
     pub listen_v4: Option<SocketAddr>,
     /// IPv6 address. When it cannot be opened the node goes on with IPv4 alone.
     pub listen_v6: Option<SocketAddr>,
@@ -20,10 +45,11 @@ pub struct Config {
     pub bootstrap: Vec<String>,
     /// True when upload is switched off: we ask but do not answer (BEP 43).
     pub read_only: bool,
-    /// Replies to sources that have not proven their address. Larger: we are a better reflector. Smaller: newcomers starve.
-    pub unverified_reply_bytes_per_sec: u32,
-    /// Larger: one neighbour may occupy us. Smaller: busy honest nodes think us dead.
-    pub queries_per_source_per_sec: u32,
+    /// Loopback and private addresses may be nodes and peers: tests, and homes with a DHT of their own. Always so for a
+    /// node that listens on loopback, since it can reach nothing else. True elsewhere: strangers may send us into the home.
+    pub allow_local: bool,
+    /// What we answer. Larger: we are a better reflector and cost more upload. Smaller: newcomers starve.
+    pub limits: limits::Config,
 }
 
 impl Default for Config {
@@ -33,8 +59,8 @@ impl Default for Config {
             listen_v6: Some(SocketAddr::from(([0u16; 8], 6881))),
             bootstrap: Vec::new(),
             read_only: false,
-            unverified_reply_bytes_per_sec: 8_000,
-            queries_per_source_per_sec: 5,
+            allow_local: false,
+            limits: limits::Config::default(),
         }
     }
 }
@@ -43,51 +69,84 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("open the DHT port {addr}: {reason}")]
-    Listen {
-        addr: SocketAddr,
-        reason: std::io::Error,
-    },
+    Listen { addr: SocketAddr, reason: std::io::Error },
     #[error("the DHT has neither an IPv4 nor an IPv6 address to listen on")]
     NoAddress,
 }
 
-/// What the status page shows.
-#[derive(Debug, Clone, Default)]
-pub struct Stats {
-    pub good_v4: usize,
-    pub good_v6: usize,
+/// Cheap to clone; the node ends with its task group.
+#[derive(Clone)]
+pub struct Dht {
+    commands: mpsc::Sender<Command>,
+    stats: Arc<Mutex<Stats>>,
+    local: Arc<[SocketAddr]>,
 }
 
-/// Cheap to clone.
-#[derive(Clone)]
-pub struct Dht {}
-
 impl Dht {
-    /// Opens the sockets and starts the node; it is useable at once and bootstraps behind.
-    pub async fn start(_config: Config, _db: Db, _clock: Clock, _tasks: &Tasks) -> Result<Dht, Error> {
-        todo!()
+    /// Opens the sockets and starts the node; it is useable at once and bootstraps behind. Its id and the nodes it knew
+    /// come from the store.
+    pub async fn start(config: Config, db: Db, tasks: &Tasks) -> Result<Dht, Error> {
+        Self::start_with(config, Some(db), tasks).await
+    }
+
+    /// Without a store the node forgets everything when it ends: for tests and measurements.
+    pub(crate) async fn start_with(config: Config, db: Option<Db>, tasks: &Tasks) -> Result<Dht, Error> {
+        let sockets = Sockets::open(config.listen_v4, config.listen_v6)?;
+        let local: Arc<[SocketAddr]> = sockets.local_addrs().into();
+        let (commands, inbox) = mpsc::channel(WAITING_MAX);
+        let stats = Arc::new(Mutex::new(Stats::default()));
+        let names = config.bootstrap.clone();
+        let owner = Owner::new(&config, sockets, db, inbox, stats.clone(), tasks).await;
+        // It saves what it knows after the token is cancelled, so it must not be dropped half-way.
+        tasks.spawn_graceful("dht.node", owner.run(tasks.token()));
+        let dht = Dht { commands, stats, local };
+        if !names.is_empty() {
+            tasks.spawn("dht.bootstrap", bootstrap::keep_resolved(names, dht.clone()));
+        }
+        Ok(dht)
     }
 
     /// Batches of peers as nodes answer; ends when the lookup ends. Dropping the receiver ends the lookup.
-    pub fn get_peers(&self, _ih: InfoHash) -> mpsc::Receiver<Vec<SocketAddr>> {
-        todo!()
+    pub fn get_peers(&self, ih: InfoHash) -> mpsc::Receiver<Vec<SocketAddr>> {
+        let (peers, found) = mpsc::channel(BATCHES_MAX);
+        if self.commands.try_send(Command::GetPeers { ih, peers }).is_err() {
+            tracing::debug!(site = %ih.short(), "too many DHT lookups wait; this one finds nobody");
+        }
+        found
     }
 
-    /// Tells the nodes closest to `ih` that we serve it on `port`. Returns how many have confirmed.
-    pub async fn announce(&self, _ih: InfoHash, _port: u16) -> usize {
-        todo!()
+    /// Tells the nodes closest to `ih` that we serve it on `port`. Returns how many have confirmed; waits its turn while
+    /// many lookups are under way.
+    pub async fn announce(&self, ih: InfoHash, port: u16) -> usize {
+        let (done, stored) = oneshot::channel();
+        if self.commands.send(Command::Announce { ih, port, done }).await.is_err() {
+            return 0;
+        }
+        stored.await.unwrap_or(0)
     }
 
-    /// A peer told us its DHT port (BEP 5 PORT message): ask it whether it is alive.
-    pub fn ping_node(&self, _addr: SocketAddr) {
-        todo!()
+    /// A peer told us its DHT port (BEP 5 PORT message): ask whether a node answers there.
+    pub fn ping_node(&self, addr: SocketAddr) {
+        // A full queue means we are busy enough to find nodes by ourselves.
+        let _ = self.commands.try_send(Command::Ping(addr));
     }
 
+    /// Stops or starts answering others, as upload is switched off or on.
+    pub async fn set_read_only(&self, read_only: bool) {
+        let _ = self.commands.send(Command::ReadOnly(read_only)).await;
+    }
+
+    /// Where the node listens: IPv4 first.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        todo!()
+        self.local.to_vec()
     }
 
+    /// As of the last datagram or timer.
     pub fn stats(&self) -> Stats {
-        todo!()
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn set_routers(&self, routers: Vec<SocketAddr>) {
+        let _ = self.commands.send(Command::Routers(routers)).await;
     }
 }

@@ -1,0 +1,1 @@
+//! Other implementations in one net with ours.

@@ -1,0 +1,223 @@
+//! The one task that owns the node: carries datagrams, timers and commands to it, and what it says back.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use proto::{
+    dht::{
+        id::{Family, Id},
+        node::{self, Event, JobId, Node, Stats},
+    },
+    guard::Policy,
+    id::InfoHash,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{
+    Config,
+    socket::{DATAGRAM_MAX, Sockets, is_loopback},
+};
+use crate::{db::Db, tasks::Tasks};
+
+/// Jobs under way at once; more commands wait. More: bursts of announces crowd the line. Fewer: a batch takes longer.
+pub const JOBS_MAX: usize = 32;
+/// Datagrams taken before timers and commands get their turn.
+const BURST: usize = 64;
+/// What we know is saved so often. Shorter: more writes to an SD card. Longer: a power cut costs more nodes.
+const SAVE: Duration = Duration::from_secs(600);
+const SAVE_DEADLINE: Duration = Duration::from_secs(2);
+/// The row of the store that holds ids and nodes.
+const SETTING: &str = "dht.nodes";
+
+pub enum Command {
+    GetPeers { ih: InfoHash, peers: mpsc::Sender<Vec<SocketAddr>> },
+    Announce { ih: InfoHash, port: u16, done: oneshot::Sender<usize> },
+    Ping(SocketAddr),
+    Routers(Vec<SocketAddr>),
+    ReadOnly(bool),
+}
+
+/// Who waits for a job.
+enum Waiting {
+    Peers(mpsc::Sender<Vec<SocketAddr>>),
+    Announce(oneshot::Sender<usize>),
+}
+
+pub struct Owner {
+    node: Node,
+    sockets: Sockets,
+    inbox: mpsc::Receiver<Command>,
+    waiting: BTreeMap<JobId, Waiting>,
+    stats: Arc<Mutex<Stats>>,
+    db: Option<Db>,
+    tasks: Tasks,
+    born: Instant,
+    /// A socket error is not read again before this moment, or it would keep the loop busy.
+    rest_until: Instant,
+}
+
+impl Owner {
+    pub async fn new(
+        config: &Config,
+        sockets: Sockets,
+        db: Option<Db>,
+        inbox: mpsc::Receiver<Command>,
+        stats: Arc<Mutex<Stats>>,
+        tasks: &Tasks,
+    ) -> Self {
+        let local = config.allow_local || is_loopback(config.listen_v4) || is_loopback(config.listen_v6);
+        let policy = Policy { allow_loopback: local, allow_private: local, ..Policy::default() };
+        let (read_only, limits) = (config.read_only, config.limits.clone());
+        let config = node::Config { read_only, policy, limits, ..node::Config::default() };
+        let mut node = Node::new(config, rand::random(), Duration::ZERO);
+        for family in Family::BOTH.into_iter().filter(|family| sockets.get(*family).is_some()) {
+            node.enable(family);
+        }
+        if let Some(db) = &db {
+            match db.run(|store| store.setting(SETTING)).await {
+                Ok(Some(snapshot)) => node.restore(&snapshot, Duration::ZERO),
+                Ok(None) => {}
+                Err(err) => warn!(%err, "the DHT starts without the nodes it knew"),
+            }
+        }
+        let born = Instant::now();
+        let (waiting, tasks) = (BTreeMap::new(), tasks.clone());
+        Self { node, sockets, inbox, waiting, stats, db, tasks, born, rest_until: born }
+    }
+
+    pub async fn run(mut self, token: CancellationToken) {
+        info!(listen = ?self.sockets.local_addrs(), "DHT node started");
+        let mut save = tokio::time::interval_at(self.born + SAVE, SAVE);
+        let mut buffer = vec![0; DATAGRAM_MAX];
+        loop {
+            let now = self.now();
+            if now >= self.node.next_tick() {
+                self.node.tick(now);
+            }
+            self.speak();
+            let timer = self.born + self.node.next_tick();
+            let room = self.waiting.len() < JOBS_MAX;
+            let rested = Instant::now() >= self.rest_until;
+            tokio::select! {
+                () = token.cancelled() => break,
+                () = self.sockets.readable(Family::V4), if rested => self.receive(Family::V4, &mut buffer),
+                () = self.sockets.readable(Family::V6), if rested => self.receive(Family::V6, &mut buffer),
+                Some(command) = self.inbox.recv(), if room => self.obey(command),
+                () = tokio::time::sleep_until(timer) => {}
+                () = tokio::time::sleep_until(self.rest_until), if !rested => {}
+                _ = save.tick() => self.save_behind(),
+            }
+        }
+        self.save().await;
+    }
+
+    fn now(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    fn receive(&mut self, family: Family, buffer: &mut [u8]) {
+        for _ in 0..BURST {
+            let Some(socket) = self.sockets.get(family) else { return };
+            match socket.try_recv_from(buffer) {
+                Ok((length, from)) => {
+                    let now = self.now();
+                    self.node.on_datagram(from, &buffer[..length], now);
+                }
+                Err(err) if err.kind() == std::io::ErrorKind::WouldBlock => return,
+                Err(err) => {
+                    debug!(%err, "DHT socket cannot be read");
+                    self.rest_until = Instant::now() + Duration::from_millis(50);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::GetPeers { ih, peers } => {
+                // Whoever waited in the queue may have given up meanwhile.
+                if !peers.is_closed() {
+                    let job = self.node.get_peers(Id::from(ih), now);
+                    self.waiting.insert(job, Waiting::Peers(peers));
+                }
+            }
+            Command::Announce { ih, port, done } => {
+                let job = self.node.announce(Id::from(ih), port, now);
+                self.waiting.insert(job, Waiting::Announce(done));
+            }
+            Command::Ping(addr) => self.node.ping(addr, now),
+            Command::Routers(addrs) => self.node.set_routers(addrs, now),
+            Command::ReadOnly(read_only) => self.node.set_read_only(read_only),
+        }
+    }
+
+    /// Sends what the node wants sent and tells what it wants told.
+    fn speak(&mut self) {
+        while let Some((to, datagram)) = self.node.take_datagram() {
+            self.sockets.send(to, &datagram);
+        }
+        while let Some(event) = self.node.take_event() {
+            self.tell(event);
+        }
+        let stats = self.node.stats(self.now());
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+    }
+
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Peers { job, peers } => {
+                if let Some(Waiting::Peers(out)) = self.waiting.get(&job)
+                    && let Err(mpsc::error::TrySendError::Closed(_)) = out.try_send(peers)
+                {
+                    self.waiting.remove(&job);
+                    self.node.cancel(job);
+                }
+            }
+            Event::Done { job, answered, stored } => {
+                debug!(count = answered, stored, "DHT lookup ended");
+                if let Some(Waiting::Announce(done)) = self.waiting.remove(&job) {
+                    // Nobody may be waiting any more.
+                    let _ = done.send(stored);
+                }
+            }
+            Event::Rekeyed => {
+                info!("our address has changed; the DHT node has a new id");
+                self.save_behind();
+            }
+        }
+    }
+
+    /// Saves without making the node wait for the disk.
+    fn save_behind(&self) {
+        if let Some(db) = self.db.clone() {
+            let snapshot = self.node.snapshot();
+            self.tasks.spawn_graceful("dht.save", save(db, snapshot));
+        }
+    }
+
+    async fn save(&self) {
+        if let Some(db) = self.db.clone() {
+            save(db, self.node.snapshot()).await;
+        }
+    }
+}
+
+async fn save(db: Db, snapshot: Vec<u8>) {
+    let write = db.run(move |store| store.set_setting(SETTING, &snapshot));
+    match tokio::time::timeout(SAVE_DEADLINE, write).await {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => warn!(%err, "the nodes the DHT knows are not saved"),
+        Err(_) => warn!("the nodes the DHT knows are not saved in time"),
+    }
+}
