@@ -56,6 +56,10 @@ mod tests {
         let begins = vectors["bep33"]["filter_begins"].as_str().expect("hex");
         assert_eq!(data_encoding::HEXLOWER.encode(&bloom.0[..20]), begins);
         let estimate = vectors["bep33"]["estimate"].as_f64().expect("number");
-        assert!((bloom.estimate() - estimate).abs() < 0.001, "{}", bloom.estimate());
+        assert!(
+            (bloom.estimate() - estimate).abs() < 0.001,
+            "{}",
+            bloom.estimate()
+        );
     }
 }

@@ -62,8 +62,15 @@ mod tests {
         let news: Vec<_> = (1..=12).filter(|n| external.vote(ip(*n), home)).collect();
         assert_eq!(news, [8]);
         assert_eq!(external.agreed(), Some(home.ip()));
-        assert!((20..28).all(|n| !external.vote(ip(n), lie)), "eight of twenty-one are not enough");
-        assert_eq!((30..70).filter(|n| external.vote(ip(*n), lie)).count(), 1, "a new lease is believed in time");
+        assert!(
+            (20..28).all(|n| !external.vote(ip(n), lie)),
+            "eight of twenty-one are not enough"
+        );
+        assert_eq!(
+            (30..70).filter(|n| external.vote(ip(*n), lie)).count(),
+            1,
+            "a new lease is believed in time"
+        );
         assert_eq!(external.agreed(), Some(lie.ip()));
     }
 }

@@ -140,7 +140,9 @@ pub fn is_local(ip: IpAddr) -> bool {
             let [a, b, ..] = ip.octets();
             ip.is_loopback() || ip.is_private() || ip.is_link_local() || (a == 100 && b & 0xc0 == 64)
         }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.segments()[0] & 0xfe00 == 0xfc00 || ip.is_unicast_link_local(),
+        IpAddr::V6(ip) => {
+            ip.is_loopback() || ip.segments()[0] & 0xfe00 == 0xfc00 || ip.is_unicast_link_local()
+        }
     }
 }
 
@@ -171,7 +173,11 @@ fn crc32c(bytes: &[u8]) -> u32 {
     for byte in bytes {
         crc ^= u32::from(*byte);
         for _ in 0..8 {
-            crc = if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0x82f6_3b78
+            } else {
+                crc >> 1
+            };
         }
     }
     !crc
@@ -188,9 +194,15 @@ mod tests {
         for row in vectors["bep42"].as_array().expect("rows") {
             let ip: IpAddr = row[0].as_str().expect("ip").parse().expect("address");
             let last = row[1].as_u64().expect("rand") as u8;
-            let printed = data_encoding::HEXLOWER.decode(row[2].as_str().expect("hex").as_bytes()).expect("hex");
+            let printed = data_encoding::HEXLOWER
+                .decode(row[2].as_str().expect("hex").as_bytes())
+                .expect("hex");
             let want = secure_prefix(ip, last);
-            assert_eq!([want[0], want[1], want[2]], [printed[0], printed[1], printed[2] & 0xf8], "{ip}");
+            assert_eq!(
+                [want[0], want[1], want[2]],
+                [printed[0], printed[1], printed[2] & 0xf8],
+                "{ip}"
+            );
             let mut id = [7u8; 20];
             id[..3].copy_from_slice(&printed);
             id[19] = last;
@@ -208,7 +220,16 @@ mod tests {
             assert!(is_secure(&secure(ip, &mut random), ip));
             assert!(!is_secure(&Id([0; 20]), ip));
         }
-        for ip in ["10.0.0.1", "192.168.1.9", "169.254.3.3", "127.0.0.1", "::1", "fd00::1", "fe80::1", "100.64.0.1"] {
+        for ip in [
+            "10.0.0.1",
+            "192.168.1.9",
+            "169.254.3.3",
+            "127.0.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+            "100.64.0.1",
+        ] {
             assert!(is_secure(&Id([0; 20]), ip.parse().expect("address")), "{ip}");
         }
     }

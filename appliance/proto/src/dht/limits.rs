@@ -44,7 +44,10 @@ struct Bucket {
 
 impl Bucket {
     fn full(burst: u32, now: Duration) -> Self {
-        Self { level: u64::from(burst) * 1_000_000, filled: now }
+        Self {
+            level: u64::from(burst) * 1_000_000,
+            filled: now,
+        }
     }
 
     fn fill(&mut self, per_sec: u32, burst: u32, now: Duration) {
@@ -77,7 +80,13 @@ impl Limits {
     pub fn new(config: Config, now: Duration) -> Self {
         let unverified = Bucket::full(config.unverified_bytes_per_sec, now);
         let total = Bucket::full(config.bytes_per_sec, now);
-        Self { config, sources: BTreeMap::new(), forgotten: now, unverified, total }
+        Self {
+            config,
+            sources: BTreeMap::new(),
+            forgotten: now,
+            unverified,
+            total,
+        }
     }
 
     /// Counts one query. A home's IPv6 prefix is one source: it has more addresses than we have memory.
@@ -93,7 +102,10 @@ impl Limits {
                 return Err(Dropped::Source);
             }
         }
-        let bucket = self.sources.entry(source).or_insert_with(|| Bucket::full(burst, now));
+        let bucket = self
+            .sources
+            .entry(source)
+            .or_insert_with(|| Bucket::full(burst, now));
         bucket.fill(per_sec, burst, now);
         bucket.take(1).then_some(()).ok_or(Dropped::Source)
     }
@@ -140,11 +152,19 @@ mod tests {
     fn one_source_gets_its_burst_and_then_its_rate() {
         let mut limits = Limits::new(Config::default(), Duration::ZERO);
         let greedy = IpAddr::from([192, 0, 2, 1]);
-        let burst = (0..100).filter(|_| limits.query(greedy, Duration::ZERO).is_ok()).count();
+        let burst = (0..100)
+            .filter(|_| limits.query(greedy, Duration::ZERO).is_ok())
+            .count();
         assert_eq!(burst, 25);
         let later = Duration::from_secs(1);
-        assert_eq!((0..100).filter(|_| limits.query(greedy, later).is_ok()).count(), 5);
-        assert!(limits.query(IpAddr::from([192, 0, 2, 2]), later).is_ok(), "others are served");
+        assert_eq!(
+            (0..100).filter(|_| limits.query(greedy, later).is_ok()).count(),
+            5
+        );
+        assert!(
+            limits.query(IpAddr::from([192, 0, 2, 2]), later).is_ok(),
+            "others are served"
+        );
     }
 
     #[test]
@@ -157,8 +177,14 @@ mod tests {
                 sent += 300;
             }
         }
-        assert!((80_000..=88_000).contains(&sent), "{sent} in ten seconds, with one second of burst");
-        assert!(limits.reply(300, true, Duration::from_secs(10)).is_ok(), "proven sources are served");
+        assert!(
+            (80_000..=88_000).contains(&sent),
+            "{sent} in ten seconds, with one second of burst"
+        );
+        assert!(
+            limits.reply(300, true, Duration::from_secs(10)).is_ok(),
+            "proven sources are served"
+        );
     }
 
     #[test]
@@ -169,9 +195,18 @@ mod tests {
         }
         assert_eq!(limits.sources.len(), SOURCES_MAX);
         assert!(limits.query(IpAddr::from([9, 9, 9, 9]), Duration::ZERO).is_err());
-        assert!(limits.query(IpAddr::from([9, 9, 9, 9]), Duration::from_secs(1)).is_ok());
+        assert!(
+            limits
+                .query(IpAddr::from([9, 9, 9, 9]), Duration::from_secs(1))
+                .is_ok()
+        );
         let prefix = |n: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, n, 0, 0, 1]);
         let mut limits = Limits::new(Config::default(), Duration::ZERO);
-        assert_eq!((0..1000).filter(|n| limits.query(prefix(*n), Duration::ZERO).is_ok()).count(), 25);
+        assert_eq!(
+            (0..1000)
+                .filter(|n| limits.query(prefix(*n), Duration::ZERO).is_ok())
+                .count(),
+            25
+        );
     }
 }

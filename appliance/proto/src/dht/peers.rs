@@ -1,11 +1,7 @@
 //! The peers others announced to us: bounded, and forgotten after half an hour (BEP 5), scraped as blooms (BEP 33) and
 //! sampled (BEP 51).
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{
     bloom::Bloom,
@@ -29,7 +25,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { infohashes_max: 2_000, peers_per_infohash_max: 200, peers_max: 20_000 }
+        Self {
+            infohashes_max: 2_000,
+            peers_per_infohash_max: 200,
+            peers_max: 20_000,
+        }
     }
 }
 
@@ -51,12 +51,22 @@ pub struct Peers {
 
 impl Peers {
     pub fn new(config: Config) -> Self {
-        Self { config, swarms: BTreeMap::new(), total: 0, sample: Vec::new(), sampled: None }
+        Self {
+            config,
+            swarms: BTreeMap::new(),
+            total: 0,
+            sample: Vec::new(),
+            sampled: None,
+        }
     }
 
     /// Stores or refreshes. When full, the oldest peer of the same swarm, else the stalest swarm, gives way.
     pub fn announce(&mut self, info_hash: Id, addr: SocketAddr, seed: bool, now: Duration) {
-        let peer = Peer { addr, seed, announced: now };
+        let peer = Peer {
+            addr,
+            seed,
+            announced: now,
+        };
         if let Some(swarm) = self.swarms.get_mut(&info_hash) {
             if let Some(known) = swarm.iter_mut().find(|known| known.addr == addr) {
                 *known = peer;
@@ -89,9 +99,8 @@ impl Peers {
         random: &mut Random,
     ) -> Vec<SocketAddr> {
         let swarm = self.swarms.get(info_hash).map(Vec::as_slice).unwrap_or_default();
-        let fits = |peer: &&Peer| {
-            fresh(peer, now) && Family::of(&peer.addr) == family && !(noseed && peer.seed)
-        };
+        let fits =
+            |peer: &&Peer| fresh(peer, now) && Family::of(&peer.addr) == family && !(noseed && peer.seed);
         let mut found: Vec<_> = swarm.iter().filter(fits).map(|peer| peer.addr).collect();
         let start = random.below(found.len());
         found.rotate_left(start);
@@ -112,11 +121,18 @@ impl Peers {
 
     /// Infohashes, 20 bytes each; the same ones for [`SAMPLE_INTERVAL`].
     pub fn sample(&mut self, now: Duration, random: &mut Random) -> &[u8] {
-        let due = self.sampled.is_none_or(|at| now.saturating_sub(at) >= SAMPLE_INTERVAL);
+        let due = self
+            .sampled
+            .is_none_or(|at| now.saturating_sub(at) >= SAMPLE_INTERVAL);
         if due {
             let length = self.swarms.len();
             let start = random.below(length);
-            let run = self.swarms.keys().cycle().skip(start).take(length.min(SAMPLE_MAX));
+            let run = self
+                .swarms
+                .keys()
+                .cycle()
+                .skip(start)
+                .take(length.min(SAMPLE_MAX));
             self.sample = run.flat_map(|id| id.0).collect();
             self.sampled = (length > 0).then_some(now);
         }
@@ -146,7 +162,11 @@ impl Peers {
 
     fn drop_stalest(&mut self) {
         let newest = |swarm: &Vec<Peer>| swarm.iter().map(|peer| peer.announced).max();
-        let stalest = self.swarms.iter().min_by_key(|(_, swarm)| newest(swarm)).map(|(id, _)| *id);
+        let stalest = self
+            .swarms
+            .iter()
+            .min_by_key(|(_, swarm)| newest(swarm))
+            .map(|(id, _)| *id);
         if let Some(swarm) = stalest.and_then(|id| self.swarms.remove(&id)) {
             self.total -= swarm.len();
         }
@@ -176,11 +196,28 @@ mod tests {
         let mut random = Random::new([4; 32]);
         let mut peers = Peers::new(Config::default());
         peers.announce(id(1), peer(1), true, Duration::ZERO);
-        peers.announce(id(1), "[2001:db8::1]:5".parse().expect("address"), false, Duration::ZERO);
+        peers.announce(
+            id(1),
+            "[2001:db8::1]:5".parse().expect("address"),
+            false,
+            Duration::ZERO,
+        );
         let at = |secs| Duration::from_secs(secs);
-        assert_eq!(peers.get(&id(1), Family::V4, false, 9, at(1799), &mut random), [peer(1)]);
-        assert!(peers.get(&id(1), Family::V4, true, 9, at(1799), &mut random).is_empty(), "no seeds asked");
-        assert!(peers.get(&id(1), Family::V4, false, 9, at(1800), &mut random).is_empty());
+        assert_eq!(
+            peers.get(&id(1), Family::V4, false, 9, at(1799), &mut random),
+            [peer(1)]
+        );
+        assert!(
+            peers
+                .get(&id(1), Family::V4, true, 9, at(1799), &mut random)
+                .is_empty(),
+            "no seeds asked"
+        );
+        assert!(
+            peers
+                .get(&id(1), Family::V4, false, 9, at(1800), &mut random)
+                .is_empty()
+        );
         peers.announce(id(1), peer(1), true, at(1700));
         assert_eq!(peers.len(), 2, "a repeated announce is the same peer");
         peers.expire(at(1800));
@@ -191,7 +228,11 @@ mod tests {
 
     #[test]
     fn strangers_cannot_fill_the_memory() {
-        let mut peers = Peers::new(Config { infohashes_max: 50, peers_per_infohash_max: 10, peers_max: 100 });
+        let mut peers = Peers::new(Config {
+            infohashes_max: 50,
+            peers_per_infohash_max: 10,
+            peers_max: 100,
+        });
         for n in 0..5_000 {
             peers.announce(id(n % 200), peer(n), false, Duration::from_secs(u64::from(n)));
             assert!(peers.len() <= 100 && peers.infohashes() <= 50);
@@ -212,7 +253,10 @@ mod tests {
         (0..100).for_each(|n| peers.announce(id(n), peer(n), false, Duration::ZERO));
         let first = peers.sample(Duration::ZERO, &mut random).to_vec();
         assert_eq!(first.len(), SAMPLE_MAX * 20);
-        assert_eq!(peers.sample(SAMPLE_INTERVAL - Duration::from_secs(1), &mut random), first);
+        assert_eq!(
+            peers.sample(SAMPLE_INTERVAL - Duration::from_secs(1), &mut random),
+            first
+        );
         let other = (1..9).any(|n| peers.sample(SAMPLE_INTERVAL * n, &mut random) != first);
         assert!(other);
     }

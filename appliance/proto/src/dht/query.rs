@@ -35,9 +35,14 @@ pub enum Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     New,
-    Asked { slow: Duration, lost: Duration },
+    Asked {
+        slow: Duration,
+        lost: Duration,
+    },
     /// Holds nobody up; still counted on while there is nobody else.
-    Slow { lost: Duration },
+    Slow {
+        lost: Duration,
+    },
     Lost,
     Answered,
 }
@@ -71,7 +76,12 @@ pub struct Lookup {
 impl Lookup {
     /// `seeds` from the routing table; `routers` are bootstrap addresses whose ids nobody knows.
     pub fn new(target: Id, seeds: &[Contact], routers: &[SocketAddr], spread: bool) -> Self {
-        let mut lookup = Self { target, spread, candidates: Vec::new(), queries: 0 };
+        let mut lookup = Self {
+            target,
+            spread,
+            candidates: Vec::new(),
+            queries: 0,
+        };
         seeds.iter().for_each(|seed| lookup.add(seed));
         for addr in routers.iter().take(K) {
             if lookup.candidates.iter().all(|c| c.addr != *addr) {
@@ -99,15 +109,28 @@ impl Lookup {
     pub fn tick(&mut self, now: Duration, slow: Duration) -> Step {
         self.age(now);
         let window = self.window();
-        let under_way = self.candidates.iter().filter(|c| matches!(c.state, State::Asked { .. })).count();
-        let next = window.iter().copied().find(|at| self.candidates[*at].state == State::New);
+        let under_way = self
+            .candidates
+            .iter()
+            .filter(|c| matches!(c.state, State::Asked { .. }))
+            .count();
+        let next = window
+            .iter()
+            .copied()
+            .find(|at| self.candidates[*at].state == State::New);
         if let Some(at) = next.filter(|_| under_way < ALPHA && self.queries < QUERIES_MAX) {
             self.queries += 1;
             let candidate = &mut self.candidates[at];
-            candidate.state = State::Asked { slow: now + slow, lost: now + slow * 4 };
+            candidate.state = State::Asked {
+                slow: now + slow,
+                lost: now + slow * 4,
+            };
             return Step::Ask(candidate.addr);
         }
-        let answered = window.iter().filter(|at| self.candidates[**at].state == State::Answered).count();
+        let answered = window
+            .iter()
+            .filter(|at| self.candidates[**at].state == State::Answered)
+            .count();
         if answered == K || (answered == window.len() && !self.waiting()) {
             return Step::Done;
         }
@@ -120,7 +143,10 @@ impl Lookup {
     /// Contacts and the token from `from`, which has to be one we asked: false when it is not.
     pub fn on_reply(&mut self, from: &Contact, token: Option<&[u8]>, contacts: &[Contact]) -> bool {
         let asked = |c: &Candidate| !matches!(c.state, State::New | State::Answered);
-        let found = self.candidates.iter().position(|c| c.addr == from.addr && asked(c));
+        let found = self
+            .candidates
+            .iter()
+            .position(|c| c.addr == from.addr && asked(c));
         let Some(at) = found else { return false };
         let mut candidate = self.candidates.remove(at);
         candidate.state = State::Answered;
@@ -130,7 +156,10 @@ impl Lookup {
         candidate.secure = is_secure(&from.id, from.addr.ip());
         let (Ok(at) | Err(at)) = self.position(candidate.distance);
         self.candidates.insert(at, candidate);
-        contacts.iter().take(CONTACTS_MAX).for_each(|contact| self.add(contact));
+        contacts
+            .iter()
+            .take(CONTACTS_MAX)
+            .for_each(|contact| self.add(contact));
         true
     }
 
@@ -148,7 +177,10 @@ impl Lookup {
         let answered = window.filter(|c| c.state == State::Answered);
         let shape = |c: &Candidate| {
             let id = c.distance?.distance(&self.target);
-            Some(Answered { contact: Contact { id, addr: c.addr }, token: c.token.clone() })
+            Some(Answered {
+                contact: Contact { id, addr: c.addr },
+                token: c.token.clone(),
+            })
         };
         answered.filter_map(shape).collect()
     }
@@ -188,7 +220,9 @@ impl Lookup {
 
     fn add(&mut self, contact: &Contact) {
         let distance = contact.id.distance(&self.target);
-        let Err(at) = self.position(Some(distance)) else { return };
+        let Err(at) = self.position(Some(distance)) else {
+            return;
+        };
         if at >= CANDIDATES_MAX || self.crowded(contact.addr) {
             return;
         }
@@ -211,7 +245,8 @@ impl Lookup {
     /// Candidates are sorted by distance, those of unknown id last.
     fn position(&self, distance: Option<Id>) -> Result<usize, usize> {
         let key = |distance: Option<Id>| (distance.is_none(), distance);
-        self.candidates.binary_search_by_key(&key(distance), |c| key(c.distance))
+        self.candidates
+            .binary_search_by_key(&key(distance), |c| key(c.distance))
     }
 
     fn crowded(&self, addr: SocketAddr) -> bool {
@@ -223,7 +258,9 @@ impl Lookup {
         }
         let net = subnet(addr.ip());
         let near = self.candidates.iter().filter(|c| subnet(c.addr.ip()) == net);
-        let (count, same) = near.fold((0, false), |(n, same), c| (n + 1, same || c.addr.ip() == addr.ip()));
+        let (count, same) = near.fold((0, false), |(n, same), c| {
+            (n + 1, same || c.addr.ip() == addr.ip())
+        });
         same || count >= NEIGHBOURS_MAX
     }
 }

@@ -13,7 +13,12 @@ pub struct Random {
 
 impl Random {
     pub fn new(seed: [u8; 32]) -> Self {
-        Self { seed, counter: 0, pool: [0; 32], used: 32 }
+        Self {
+            seed,
+            counter: 0,
+            pool: [0; 32],
+            used: 32,
+        }
     }
 
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {

@@ -57,7 +57,11 @@ pub struct Table {
 
 impl Table {
     pub fn new(own: Id, spread: bool) -> Self {
-        Self { own, spread, buckets: BTreeMap::new() }
+        Self {
+            own,
+            spread,
+            buckets: BTreeMap::new(),
+        }
     }
 
     pub fn own(&self) -> Id {
@@ -76,7 +80,15 @@ impl Table {
     /// A node answered us.
     pub fn answered(&mut self, contact: Contact, now: Duration) {
         let secure = is_secure(&contact.id, contact.addr.ip());
-        self.insert(Entry { contact, secure, seen: now, fails: 0 }, now);
+        self.insert(
+            Entry {
+                contact,
+                secure,
+                seen: now,
+                fails: 0,
+            },
+            now,
+        );
     }
 
     /// A node asked us, or somebody named it. True when we would like to know whether it answers.
@@ -129,7 +141,9 @@ impl Table {
 
     fn nearest(&self, target: &Id, max: usize, fits: impl Fn(&Entry) -> bool) -> Vec<Contact> {
         let entries = self.entries().filter(|entry| fits(entry));
-        let mut found: Vec<_> = entries.map(|e| (e.contact.id.distance(target), e.contact)).collect();
+        let mut found: Vec<_> = entries
+            .map(|e| (e.contact.id.distance(target), e.contact))
+            .collect();
         if found.len() > max && max > 0 {
             found.select_nth_unstable_by_key(max - 1, |(distance, _)| *distance);
         }
@@ -176,7 +190,10 @@ impl Table {
     pub fn knows(&self, id: &Id, addr: &SocketAddr) -> bool {
         let bucket = self.buckets.get(&self.own.shared_bits(id));
         bucket.is_some_and(|b| {
-            b.nodes.iter().chain(&b.spare).any(|e| e.contact.addr == *addr && e.contact.id == *id && !e.bad())
+            b.nodes
+                .iter()
+                .chain(&b.spare)
+                .any(|e| e.contact.addr == *addr && e.contact.id == *id && !e.bad())
         })
     }
 
@@ -204,7 +221,11 @@ impl Table {
             return;
         }
         let net = subnet(new.contact.addr.ip());
-        let neighbours = bucket.nodes.iter().filter(|e| subnet(e.contact.addr.ip()) == net).count();
+        let neighbours = bucket
+            .nodes
+            .iter()
+            .filter(|e| subnet(e.contact.addr.ip()) == net)
+            .count();
         if spread && neighbours >= NEIGHBOURS_MAX {
             return;
         }
@@ -215,7 +236,9 @@ impl Table {
         } else if let Some(loose) = bucket.nodes.iter_mut().find(|e| new.secure && !e.secure) {
             *loose = new;
         } else {
-            bucket.spare.retain(|entry| entry.contact.addr != new.contact.addr);
+            bucket
+                .spare
+                .retain(|entry| entry.contact.addr != new.contact.addr);
             if bucket.spare.len() >= K {
                 bucket.spare.remove(0);
             }
@@ -226,7 +249,10 @@ impl Table {
     /// One node per address: false when another node already stands for it. The same node under a new id replaces itself.
     fn make_way(&mut self, new: &Contact) -> bool {
         for bucket in self.buckets.values_mut() {
-            let found = bucket.nodes.iter().position(|e| e.contact.addr.ip() == new.addr.ip());
+            let found = bucket
+                .nodes
+                .iter()
+                .position(|e| e.contact.addr.ip() == new.addr.ip());
             let Some(at) = found else { continue };
             let known = &bucket.nodes[at];
             if known.contact.id == new.id {

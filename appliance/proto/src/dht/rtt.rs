@@ -22,15 +22,18 @@ impl Rtt {
         let sample = sample.min(CEILING);
         self.measured = Some(match self.measured {
             None => (sample, sample / 2),
-            Some((mean, deviation)) => {
-                (mean * 7 / 8 + sample / 8, deviation * 3 / 4 + mean.abs_diff(sample) / 4)
-            }
+            Some((mean, deviation)) => (
+                mean * 7 / 8 + sample / 8,
+                deviation * 3 / 4 + mean.abs_diff(sample) / 4,
+            ),
         });
     }
 
     /// A node that has not answered by now holds nobody up any more; its answer is still welcome.
     pub fn slow(&self) -> Duration {
-        self.measured.map_or(FIRST, |(mean, deviation)| (mean + deviation * 4).clamp(FLOOR, CEILING))
+        self.measured.map_or(FIRST, |(mean, deviation)| {
+            (mean + deviation * 4).clamp(FLOOR, CEILING)
+        })
     }
 
     /// A node that has not answered by now counts as silent.

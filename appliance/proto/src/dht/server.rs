@@ -62,7 +62,13 @@ impl Server {
     }
 
     /// The error for a query whose arguments make no sense.
-    pub fn refuse(&mut self, from: SocketAddr, tid: &[u8], why: &str, now: Duration) -> Result<Vec<u8>, Dropped> {
+    pub fn refuse(
+        &mut self,
+        from: SocketAddr,
+        tid: &[u8],
+        why: &str,
+        now: Duration,
+    ) -> Result<Vec<u8>, Dropped> {
         self.limits.query(from.ip(), now)?;
         let reply = krpc::error(tid, Code::Protocol, why);
         self.limits.reply(reply.len(), false, now)?;
@@ -78,7 +84,10 @@ impl Server {
         verified: &mut bool,
     ) -> Result<Vec<u8>, (Code, &'static str)> {
         let id = view.own(asked.from).ok_or((Code::Server, "no node here"))?;
-        let mut reply = Reply { id, ..Reply::default() };
+        let mut reply = Reply {
+            id,
+            ..Reply::default()
+        };
         let want = asked.query.want;
         match &asked.query.ask {
             Ask::Ping => {}
@@ -86,7 +95,11 @@ impl Server {
             Ask::FindNode { target } | Ask::Get { target, .. } => {
                 view.add_nodes(&mut reply, target, want, asked.from, now);
             }
-            Ask::GetPeers { info_hash, scrape, noseed } => {
+            Ask::GetPeers {
+                info_hash,
+                scrape,
+                noseed,
+            } => {
                 let token = self.tokens.make(asked.from.ip());
                 reply.token = Some(&token);
                 let filters = scrape.then(|| self.peers.scrape(info_hash, now)).flatten();
@@ -110,7 +123,11 @@ impl Server {
             Ask::SampleInfohashes { target } => {
                 view.add_nodes(&mut reply, target, want, asked.from, now);
                 let num = self.peers.infohashes() as i64;
-                let mut samples = Samples { interval_secs: SAMPLE_INTERVAL.as_secs() as i64, num, hashes: &[] };
+                let mut samples = Samples {
+                    interval_secs: SAMPLE_INTERVAL.as_secs() as i64,
+                    num,
+                    hashes: &[],
+                };
                 reply.samples = Some(samples);
                 let max = room(asked, view, &reply) / 20;
                 let hashes = self.peers.sample(now, random);
@@ -118,7 +135,9 @@ impl Server {
                 reply.samples = Some(samples);
                 return Ok(finish(asked, view, reply));
             }
-            Ask::Put(_) if !asked.canonical => return Err((Code::Protocol, "dictionary keys are not sorted")),
+            Ask::Put(_) if !asked.canonical => {
+                return Err((Code::Protocol, "dictionary keys are not sorted"));
+            }
             Ask::Put(_) | Ask::Other(_) => return Err((Code::Unknown, "method unknown")),
         }
         Ok(finish(asked, view, reply))
@@ -176,7 +195,9 @@ impl View<'_> {
 /// Bytes left for a list, its key and ends counted.
 fn room(asked: &Asked<'_>, view: &View<'_>, reply: &Reply<'_>) -> usize {
     let used = finish(asked, view, reply.clone()).len() + 16;
-    (asked.datagram_len * AMPLIFICATION_MAX).min(DATAGRAM_MAX).saturating_sub(used)
+    (asked.datagram_len * AMPLIFICATION_MAX)
+        .min(DATAGRAM_MAX)
+        .saturating_sub(used)
 }
 
 /// Encodes; lists that would make it too long are left out, the less useful ones first.
@@ -187,7 +208,9 @@ fn finish(asked: &Asked<'_>, view: &View<'_>, reply: Reply<'_>) -> Vec<u8> {
     message.version = Some(view.version);
     loop {
         let bytes = message.encode();
-        let Body::Reply(reply) = &mut message.body else { return bytes };
+        let Body::Reply(reply) = &mut message.body else {
+            return bytes;
+        };
         if bytes.len() <= max {
             return bytes;
         }

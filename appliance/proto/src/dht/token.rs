@@ -19,7 +19,10 @@ pub struct Tokens {
 
 impl Tokens {
     pub fn new(now: Duration, random: &mut Random) -> Self {
-        Self { secrets: [random.bytes(), random.bytes()], rotated: now }
+        Self {
+            secrets: [random.bytes(), random.bytes()],
+            rotated: now,
+        }
     }
 
     /// Call at least every few minutes; more often does no harm.

@@ -47,7 +47,9 @@ impl Net {
     pub async fn start(count: usize, tasks: &Tasks) -> Result<Net, Error> {
         let mut nodes: Vec<(Dht, Tasks)> = Vec::new();
         for _ in 0..count {
-            let first = nodes.first().and_then(|(dht, _)| dht.local_addrs().first().copied());
+            let first = nodes
+                .first()
+                .and_then(|(dht, _)| dht.local_addrs().first().copied());
             let group = tasks.child();
             let dht = Dht::start_with(config(first), None, &group).await?;
             nodes.push((dht, group));
@@ -96,7 +98,9 @@ pub async fn run(count: usize, ops: usize, dead_percent: usize) -> Result<Report
         let ih = InfoHash(rand::random());
         let port = 10_000 + (n % 50_000) as u16;
         let begun = Instant::now();
-        stored += tokio::time::timeout(OP_DEADLINE, writer.announce(ih, port)).await.unwrap_or(0);
+        stored += tokio::time::timeout(OP_DEADLINE, writer.announce(ih, port))
+            .await
+            .unwrap_or(0);
         times[0].push(begun.elapsed());
 
         let begun = Instant::now();
@@ -114,8 +118,11 @@ pub async fn run(count: usize, ops: usize, dead_percent: usize) -> Result<Report
     let cpu_ms_per_op_allnodes = (cpu_ms() - cpu) / (2 * ops).max(1) as f64;
     drop(graves);
     tasks.stop(Duration::from_secs(5)).await;
-    let [[announce_p50, announce_p99], [get_peers_p50, get_peers_p99], [get_peers_end_p50, get_peers_end_p99]] =
-        times.map(|mut times| [0.5, 0.99].map(|part| quantile(&mut times, part)));
+    let [
+        [announce_p50, announce_p99],
+        [get_peers_p50, get_peers_p99],
+        [get_peers_end_p50, get_peers_end_p99],
+    ] = times.map(|mut times| [0.5, 0.99].map(|part| quantile(&mut times, part)));
     Ok(Report {
         implementation: "granary",
         nodes: count,
@@ -165,7 +172,11 @@ fn cpu_ms() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name in parentheses may hold spaces; user and system time are the 12th and 13th words after it.
     let words = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: f64 = words.skip(11).take(2).filter_map(|word| word.parse::<f64>().ok()).sum();
+    let ticks: f64 = words
+        .skip(11)
+        .take(2)
+        .filter_map(|word| word.parse::<f64>().ok())
+        .sum();
     ticks * 1e3 / rustix::param::clock_ticks_per_second() as f64
 }
 

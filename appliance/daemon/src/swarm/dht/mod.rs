@@ -7,12 +7,12 @@
 
 pub mod bench;
 mod bootstrap;
-mod owner;
-mod socket;
 #[cfg(test)]
 mod foreign_tests;
 #[cfg(test)]
 mod net_tests;
+mod owner;
+mod socket;
 
 use std::{
     net::SocketAddr,
@@ -69,7 +69,10 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("open the DHT port {addr}: {reason}")]
-    Listen { addr: SocketAddr, reason: std::io::Error },
+    Listen {
+        addr: SocketAddr,
+        reason: std::io::Error,
+    },
     #[error("the DHT has neither an IPv4 nor an IPv6 address to listen on")]
     NoAddress,
 }
@@ -99,7 +102,11 @@ impl Dht {
         let owner = Owner::new(&config, sockets, db, inbox, stats.clone(), tasks).await;
         // It saves what it knows after the token is cancelled, so it must not be dropped half-way.
         tasks.spawn_graceful("dht.node", owner.run(tasks.token()));
-        let dht = Dht { commands, stats, local };
+        let dht = Dht {
+            commands,
+            stats,
+            local,
+        };
         if !names.is_empty() {
             tasks.spawn("dht.bootstrap", bootstrap::keep_resolved(names, dht.clone()));
         }
@@ -119,7 +126,12 @@ impl Dht {
     /// many lookups are under way.
     pub async fn announce(&self, ih: InfoHash, port: u16) -> usize {
         let (done, stored) = oneshot::channel();
-        if self.commands.send(Command::Announce { ih, port, done }).await.is_err() {
+        if self
+            .commands
+            .send(Command::Announce { ih, port, done })
+            .await
+            .is_err()
+        {
             return 0;
         }
         stored.await.unwrap_or(0)

@@ -19,7 +19,9 @@ pub async fn find(dht: &Dht, ih: InfoHash) -> Vec<SocketAddr> {
             found.extend(batch);
         }
     };
-    tokio::time::timeout(DEADLINE, all).await.expect("the lookup ends");
+    tokio::time::timeout(DEADLINE, all)
+        .await
+        .expect("the lookup ends");
     found
 }
 
@@ -29,7 +31,9 @@ async fn wait_for(what: &str, mut cond: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("in time: {what}"));
+    tokio::time::timeout(DEADLINE, wait)
+        .await
+        .unwrap_or_else(|_| panic!("in time: {what}"));
 }
 
 fn local(port: u16) -> SocketAddr {
@@ -48,30 +52,52 @@ async fn a_peer_announced_on_one_of_24_nodes_is_found_from_every_other() {
             assert_eq!(find(dht, ih).await, [local(7777)], "node {at}");
         }
     }
-    assert!(find(&net.nodes[5].0, InfoHash([1; 20])).await.is_empty(), "nobody announced that one");
+    assert!(
+        find(&net.nodes[5].0, InfoHash([1; 20])).await.is_empty(),
+        "nobody announced that one"
+    );
     let stats = net.nodes[0].0.stats();
     assert!(stats.queries_in.total() > 0 && stats.queries_out.total() > 0 && stats.nodes_v6 == 0);
-    assert!(tasks.stop(Duration::from_secs(5)).await.is_empty(), "every task ends");
+    assert!(
+        tasks.stop(Duration::from_secs(5)).await.is_empty(),
+        "every task ends"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_nodes_hold_nobody_up() {
     let report = bench::run(20, 10, 30).await.expect("ran");
     assert_eq!(report.ok_frac, 1.0, "{report:?}");
-    assert!(report.get_peers_end_p99 < 1_500.0, "no lookup waits for a full timeout: {report:?}");
+    assert!(
+        report.get_peers_end_p99 < 1_500.0,
+        "no lookup waits for a full timeout: {report:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ipv6_nodes_find_each_other_and_a_missing_ipv6_is_no_obstacle() {
     let tasks = Tasks::new();
     let any = SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], 0));
-    let both = |first: Option<SocketAddr>| Config { listen_v6: Some(any), ..bench::config(first) };
+    let both = |first: Option<SocketAddr>| Config {
+        listen_v6: Some(any),
+        ..bench::config(first)
+    };
     let first = Dht::start_with(both(None), None, &tasks).await.expect("started");
-    let [v4, v6] = first.local_addrs()[..] else { panic!("this machine has IPv6 on loopback") };
-    let by_v4 = Dht::start_with(both(Some(v4)), None, &tasks).await.expect("started");
-    let only_v6 = Config { listen_v4: None, ..both(Some(v6)) };
+    let [v4, v6] = first.local_addrs()[..] else {
+        panic!("this machine has IPv6 on loopback")
+    };
+    let by_v4 = Dht::start_with(both(Some(v4)), None, &tasks)
+        .await
+        .expect("started");
+    let only_v6 = Config {
+        listen_v4: None,
+        ..both(Some(v6))
+    };
     let by_v6 = Dht::start_with(only_v6, None, &tasks).await.expect("started");
-    wait_for("both know somebody", || by_v4.stats().good_v4 > 0 && by_v6.stats().good_v6 > 0).await;
+    wait_for("both know somebody", || {
+        by_v4.stats().good_v4 > 0 && by_v6.stats().good_v6 > 0
+    })
+    .await;
     let ih = InfoHash([6; 20]);
     assert!(by_v6.announce(ih, 16666).await >= 1);
     let want = SocketAddr::from(([0u16, 0, 0, 0, 0, 0, 0, 1], 16666));
@@ -81,10 +107,19 @@ async fn ipv6_nodes_find_each_other_and_a_missing_ipv6_is_no_obstacle() {
 
     // An address this machine does not have.
     let elsewhere = Some("[2001:db8::1]:0".parse().expect("address"));
-    let without = Config { listen_v6: elsewhere, ..bench::config(None) };
-    let without = Dht::start_with(without, None, &tasks).await.expect("IPv4 is enough");
+    let without = Config {
+        listen_v6: elsewhere,
+        ..bench::config(None)
+    };
+    let without = Dht::start_with(without, None, &tasks)
+        .await
+        .expect("IPv4 is enough");
     assert_eq!(without.local_addrs().len(), 1);
-    let alone = Config { listen_v4: None, listen_v6: elsewhere, ..bench::config(None) };
+    let alone = Config {
+        listen_v4: None,
+        listen_v6: elsewhere,
+        ..bench::config(None)
+    };
     assert!(Dht::start_with(alone, None, &tasks).await.is_err());
     assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
 }
@@ -92,10 +127,17 @@ async fn ipv6_nodes_find_each_other_and_a_missing_ipv6_is_no_obstacle() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_named_by_a_peer_is_met_and_a_read_only_node_is_silent() {
     let tasks = Tasks::new();
-    let one = Dht::start_with(bench::config(None), None, &tasks).await.expect("started");
-    let two = Dht::start_with(bench::config(None), None, &tasks).await.expect("started");
+    let one = Dht::start_with(bench::config(None), None, &tasks)
+        .await
+        .expect("started");
+    let two = Dht::start_with(bench::config(None), None, &tasks)
+        .await
+        .expect("started");
     one.ping_node(two.local_addrs()[0]);
-    wait_for("they know each other", || one.stats().good_v4 == 1 && two.stats().good_v4 == 1).await;
+    wait_for("they know each other", || {
+        one.stats().good_v4 == 1 && two.stats().good_v4 == 1
+    })
+    .await;
 
     one.set_read_only(true).await;
     let client = UdpSocket::bind(local(0)).await.expect("bound");
@@ -117,7 +159,10 @@ async fn a_node_named_by_a_peer_is_met_and_a_read_only_node_is_silent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_from_one_source_is_cut_and_garbage_does_no_harm() {
     let tasks = Tasks::new();
-    let config = Config { limits: Default::default(), ..bench::config(None) };
+    let config = Config {
+        limits: Default::default(),
+        ..bench::config(None)
+    };
     let dht = Dht::start_with(config, None, &tasks).await.expect("started");
     let client = UdpSocket::bind(local(0)).await.expect("bound");
     let to = dht.local_addrs()[0];
@@ -125,14 +170,21 @@ async fn a_flood_from_one_source_is_cut_and_garbage_does_no_harm() {
     for datagram in junk {
         client.send_to(datagram, to).await.expect("sent");
     }
-    let query = b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz123456e1:q9:find_node1:t2:aa1:y1:qe";
+    let query =
+        b"d1:ad2:id20:abcdefghij01234567896:target20:mnopqrstuvwxyz123456e1:q9:find_node1:t2:aa1:y1:qe";
     for _ in 0..200 {
         client.send_to(query, to).await.expect("sent");
     }
     wait_for("all have come in", || dht.stats().queries_in.find_node == 200).await;
     let stats = dht.stats();
-    assert!(stats.ignored >= junk.len() as u64 && stats.dropped_source >= 150, "{stats:?}");
-    assert!(stats.reply_bytes_out <= 8_000 + 8_000 && stats.replies_out <= 50, "{stats:?}");
+    assert!(
+        stats.ignored >= junk.len() as u64 && stats.dropped_source >= 150,
+        "{stats:?}"
+    );
+    assert!(
+        stats.reply_bytes_out <= 8_000 + 8_000 && stats.replies_out <= 50,
+        "{stats:?}"
+    );
     assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
 }
 
@@ -141,9 +193,21 @@ async fn a_port_in_use_is_an_error_that_names_it() {
     let tasks = Tasks::new();
     let taken = UdpSocket::bind(local(0)).await.expect("bound");
     let addr = taken.local_addr().expect("bound");
-    let config = Config { listen_v4: Some(addr), ..bench::config(None) };
-    let Err(err) = Dht::start_with(config, None, &tasks).await else { panic!("the port is taken") };
+    let config = Config {
+        listen_v4: Some(addr),
+        ..bench::config(None)
+    };
+    let Err(err) = Dht::start_with(config, None, &tasks).await else {
+        panic!("the port is taken")
+    };
     assert!(err.to_string().contains(&addr.to_string()), "{err}");
-    let none = Config { listen_v4: None, listen_v6: None, ..bench::config(None) };
-    assert!(matches!(Dht::start_with(none, None, &tasks).await, Err(super::Error::NoAddress)));
+    let none = Config {
+        listen_v4: None,
+        listen_v6: None,
+        ..bench::config(None)
+    };
+    assert!(matches!(
+        Dht::start_with(none, None, &tasks).await,
+        Err(super::Error::NoAddress)
+    ));
 }

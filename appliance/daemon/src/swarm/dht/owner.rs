@@ -39,8 +39,15 @@ const SAVE_DEADLINE: Duration = Duration::from_secs(2);
 const SETTING: &str = "dht.nodes";
 
 pub enum Command {
-    GetPeers { ih: InfoHash, peers: mpsc::Sender<Vec<SocketAddr>> },
-    Announce { ih: InfoHash, port: u16, done: oneshot::Sender<usize> },
+    GetPeers {
+        ih: InfoHash,
+        peers: mpsc::Sender<Vec<SocketAddr>>,
+    },
+    Announce {
+        ih: InfoHash,
+        port: u16,
+        done: oneshot::Sender<usize>,
+    },
     Ping(SocketAddr),
     Routers(Vec<SocketAddr>),
     ReadOnly(bool),
@@ -75,11 +82,23 @@ impl Owner {
         tasks: &Tasks,
     ) -> Self {
         let local = config.allow_local || is_loopback(config.listen_v4) || is_loopback(config.listen_v6);
-        let policy = Policy { allow_loopback: local, allow_private: local, ..Policy::default() };
+        let policy = Policy {
+            allow_loopback: local,
+            allow_private: local,
+            ..Policy::default()
+        };
         let (read_only, limits) = (config.read_only, config.limits.clone());
-        let config = node::Config { read_only, policy, limits, ..node::Config::default() };
+        let config = node::Config {
+            read_only,
+            policy,
+            limits,
+            ..node::Config::default()
+        };
         let mut node = Node::new(config, rand::random(), Duration::ZERO);
-        for family in Family::BOTH.into_iter().filter(|family| sockets.get(*family).is_some()) {
+        for family in Family::BOTH
+            .into_iter()
+            .filter(|family| sockets.get(*family).is_some())
+        {
             node.enable(family);
         }
         if let Some(db) = &db {
@@ -91,12 +110,23 @@ impl Owner {
         }
         let born = Instant::now();
         let (waiting, tasks) = (BTreeMap::new(), tasks.clone());
-        Self { node, sockets, inbox, waiting, stats, db, tasks, born, rest_until: born }
+        Self {
+            node,
+            sockets,
+            inbox,
+            waiting,
+            stats,
+            db,
+            tasks,
+            born,
+            rest_until: born,
+        }
     }
 
     pub async fn run(mut self, token: CancellationToken) {
         info!(listen = ?self.sockets.local_addrs(), "DHT node started");
         let mut save = tokio::time::interval_at(self.born + SAVE, SAVE);
+        self.sockets.writable().await;
         let mut buffer = vec![0; DATAGRAM_MAX];
         loop {
             let now = self.now();
@@ -126,7 +156,9 @@ impl Owner {
 
     fn receive(&mut self, family: Family, buffer: &mut [u8]) {
         for _ in 0..BURST {
-            let Some(socket) = self.sockets.get(family) else { return };
+            let Some(socket) = self.sockets.get(family) else {
+                return;
+            };
             match socket.try_recv_from(buffer) {
                 Ok((length, from)) => {
                     let now = self.now();
@@ -184,7 +216,11 @@ impl Owner {
                     self.node.cancel(job);
                 }
             }
-            Event::Done { job, answered, stored } => {
+            Event::Done {
+                job,
+                answered,
+                stored,
+            } => {
                 debug!(count = answered, stored, "DHT lookup ended");
                 if let Some(Waiting::Announce(done)) = self.waiting.remove(&job) {
                     // Nobody may be waiting any more.

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{SocketAddr, UdpSocket as StdSocket},
+    time::Duration,
 };
 
 use proto::dht::id::Family;
@@ -16,6 +17,8 @@ use super::Error;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Longer datagrams are cut, and what is cut is no bencoding.
 pub const DATAGRAM_MAX: usize = 2_048;
+
+const WRITABLE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// At least one of them is open.
 pub struct Sockets {
@@ -43,13 +46,24 @@ impl Sockets {
     }
 
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        [&self.v4, &self.v6].into_iter().flatten().filter_map(|socket| socket.local_addr().ok()).collect()
+        [&self.v4, &self.v6]
+            .into_iter()
+            .flatten()
+            .filter_map(|socket| socket.local_addr().ok())
+            .collect()
     }
 
     pub fn get(&self, family: Family) -> Option<&UdpSocket> {
         match family {
             Family::V4 => self.v4.as_ref(),
             Family::V6 => self.v6.as_ref(),
+        }
+    }
+
+    /// Waits until the runtime knows that the sockets can send; before, it would drop the first datagrams.
+    pub async fn writable(&self) {
+        for socket in [&self.v4, &self.v6].into_iter().flatten() {
+            let _ = tokio::time::timeout(WRITABLE_DEADLINE, socket.writable()).await;
         }
     }
 

@@ -1,6 +1,8 @@
 //! Bytes to messages. Allocates only for what is there: a datagram bounds everything.
 
-use super::{Announce, Ask, Body, Extra, Message, Put, Query, Refusal, Reply, Samples, Signed, TID_MAX, Want};
+use super::{
+    Announce, Ask, Body, Extra, Message, Put, Query, Refusal, Reply, Samples, Signed, TID_MAX, Want,
+};
 use crate::{
     bencode::{self, Node},
     dht::id::{Contact, Family, Id, read_compact},
@@ -13,9 +15,10 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, Refusal<'_>> {
     let refuse = |reason| Refusal { tid: None, reason };
     let (root, canonical) = match bencode::parse(datagram) {
         Ok(root) => (root, true),
-        Err(bencode::Error::Keys(_)) => {
-            (bencode::parse_unsorted(datagram).map_err(|_| refuse("no bencoding"))?, false)
-        }
+        Err(bencode::Error::Keys(_)) => (
+            bencode::parse_unsorted(datagram).map_err(|_| refuse("no bencoding"))?,
+            false,
+        ),
         Err(_) => return Err(refuse("no bencoding")),
     };
     let top = root.dict().ok_or(refuse("no dictionary"))?;
@@ -28,7 +31,10 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, Refusal<'_>> {
         Some(b"e") => error(top),
         _ => Err("no message type"),
     };
-    let body = body.map_err(|reason| Refusal { tid: (kind == Some(b"q")).then_some(tid), reason })?;
+    let body = body.map_err(|reason| Refusal {
+        tid: (kind == Some(b"q")).then_some(tid),
+        reason,
+    })?;
     let section: &[u8] = match body {
         Body::Query(_) => b"a",
         Body::Reply(_) => b"r",
@@ -46,7 +52,15 @@ pub fn decode(datagram: &[u8]) -> Result<Message<'_>, Refusal<'_>> {
     known.extend(version.map(|_| &b"v"[..]));
     known.extend(ip.map(|_| &b"ip"[..]));
     known.extend(read_only.then_some(&b"ro"[..]));
-    Ok(Message { tid, body, version, ip, read_only, canonical, extra: extra(top, &known) })
+    Ok(Message {
+        tid,
+        body,
+        version,
+        ip,
+        read_only,
+        canonical,
+        extra: extra(top, &known),
+    })
 }
 
 fn query<'a>(top: Entries<'_, 'a>) -> Result<Query<'a>, &'static str> {
@@ -57,11 +71,19 @@ fn query<'a>(top: Entries<'_, 'a>) -> Result<Query<'a>, &'static str> {
     let ask = ask(method, args, &mut known)?;
     let want = find(args, b"want").and_then(Node::list).map(|list| {
         let names: Vec<_> = list.iter().filter_map(Node::bytes).collect();
-        Want { v4: names.contains(&&b"n4"[..]), v6: names.contains(&&b"n6"[..]) }
+        Want {
+            v4: names.contains(&&b"n4"[..]),
+            v6: names.contains(&&b"n6"[..]),
+        }
     });
     let want = want.filter(|want| *want != Want::default());
     known.extend(want.map(|_| &b"want"[..]));
-    Ok(Query { id, ask, want: want.unwrap_or_default(), extra: extra(args, &known) })
+    Ok(Query {
+        id,
+        ask,
+        want: want.unwrap_or_default(),
+        extra: extra(args, &known),
+    })
 }
 
 fn ask<'a>(method: &'a [u8], args: Entries<'_, 'a>, known: &mut Vec<&[u8]>) -> Result<Ask<'a>, &'static str> {
@@ -70,7 +92,9 @@ fn ask<'a>(method: &'a [u8], args: Entries<'_, 'a>, known: &mut Vec<&[u8]>) -> R
         b"ping" => Ask::Ping,
         b"find_node" => {
             known.push(b"target");
-            Ask::FindNode { target: target(b"target")? }
+            Ask::FindNode {
+                target: target(b"target")?,
+            }
         }
         b"get_peers" => {
             let scrape = int(args, b"scrape") == Some(1);
@@ -78,18 +102,27 @@ fn ask<'a>(method: &'a [u8], args: Entries<'_, 'a>, known: &mut Vec<&[u8]>) -> R
             known.push(b"info_hash");
             known.extend(scrape.then_some(&b"scrape"[..]));
             known.extend(noseed.then_some(&b"noseed"[..]));
-            Ask::GetPeers { info_hash: target(b"info_hash")?, scrape, noseed }
+            Ask::GetPeers {
+                info_hash: target(b"info_hash")?,
+                scrape,
+                noseed,
+            }
         }
         b"announce_peer" => Ask::AnnouncePeer(announce(args, known)?),
         b"sample_infohashes" => {
             known.push(b"target");
-            Ask::SampleInfohashes { target: target(b"target")? }
+            Ask::SampleInfohashes {
+                target: target(b"target")?,
+            }
         }
         b"get" => {
             let seq = int(args, b"seq");
             known.push(b"target");
             known.extend(seq.map(|_| &b"seq"[..]));
-            Ask::Get { target: target(b"target")?, seq }
+            Ask::Get {
+                target: target(b"target")?,
+                seq,
+            }
         }
         b"put" => Ask::Put(put(args, known)?),
         other => Ask::Other(other),
@@ -134,15 +167,22 @@ fn put<'a>(args: Entries<'_, 'a>, known: &mut Vec<&[u8]>) -> Result<Put<'a>, &'s
             })
         }
     };
-    Ok(Put { token, v, signed, cas })
+    Ok(Put {
+        token,
+        v,
+        signed,
+        cas,
+    })
 }
 
 fn reply<'a>(top: Entries<'_, 'a>) -> Result<Reply<'a>, &'static str> {
     let r = find(top, b"r").and_then(Node::dict).ok_or("no response")?;
     let samples = match (int(r, b"interval"), int(r, b"num"), bytes(r, b"samples")) {
-        (Some(interval_secs), Some(num), Some(hashes)) if hashes.len() % 20 == 0 => {
-            Some(Samples { interval_secs, num, hashes })
-        }
+        (Some(interval_secs), Some(num), Some(hashes)) if hashes.len() % 20 == 0 => Some(Samples {
+            interval_secs,
+            num,
+            hashes,
+        }),
         _ => None,
     };
     let values = find(r, b"values").and_then(Node::list);
@@ -151,7 +191,12 @@ fn reply<'a>(top: Entries<'_, 'a>) -> Result<Reply<'a>, &'static str> {
         nodes: bytes(r, b"nodes").map(|b| contacts(b, Family::V4)),
         nodes6: bytes(r, b"nodes6").map(|b| contacts(b, Family::V6)),
         token: bytes(r, b"token"),
-        values: values.map(|list| list.iter().filter_map(Node::bytes).filter_map(read_compact).collect()),
+        values: values.map(|list| {
+            list.iter()
+                .filter_map(Node::bytes)
+                .filter_map(read_compact)
+                .collect()
+        }),
         seeds: fixed(r, b"BFsd"),
         peers: fixed(r, b"BFpe"),
         samples,
@@ -189,14 +234,20 @@ fn understood(reply: &Reply<'_>) -> Vec<&'static [u8]> {
 fn error<'a>(top: Entries<'_, 'a>) -> Result<Body<'a>, &'static str> {
     let list = find(top, b"e").and_then(Node::list).ok_or("no error list")?;
     let code = list.first().and_then(Node::int).ok_or("no error code")?;
-    Ok(Body::Error { code, text: list.get(1).and_then(Node::bytes).unwrap_or_default() })
+    Ok(Body::Error {
+        code,
+        text: list.get(1).and_then(Node::bytes).unwrap_or_default(),
+    })
 }
 
 /// Whole entries only; a rest that is too short is not a node.
 fn contacts(bytes: &[u8], family: Family) -> Vec<Contact> {
     let entries = bytes.chunks_exact(20 + family.compact_len());
     let read = |entry: &[u8]| {
-        Some(Contact { id: Id::from_slice(&entry[..20])?, addr: read_compact(&entry[20..])? })
+        Some(Contact {
+            id: Id::from_slice(&entry[..20])?,
+            addr: read_compact(&entry[20..])?,
+        })
     };
     entries.filter_map(read).collect()
 }
@@ -222,5 +273,9 @@ fn fixed<'a, const N: usize>(entries: Entries<'_, 'a>, key: &[u8]) -> Option<&'a
 }
 
 fn extra<'a>(entries: Entries<'_, 'a>, known: &[&[u8]]) -> Extra<'a> {
-    entries.iter().filter(|(k, _)| !known.contains(k)).map(|(k, node)| (*k, node.raw)).collect()
+    entries
+        .iter()
+        .filter(|(k, _)| !known.contains(k))
+        .map(|(k, node)| (*k, node.raw))
+        .collect()
 }

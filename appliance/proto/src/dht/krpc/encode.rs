@@ -42,7 +42,14 @@ impl Message<'_> {
 
 /// An error message with the text other implementations print.
 pub fn error(tid: &[u8], code: Code, text: &str) -> Vec<u8> {
-    Message::new(tid, Body::Error { code: code as i64, text: text.as_bytes() }).encode()
+    Message::new(
+        tid,
+        Body::Error {
+            code: code as i64,
+            text: text.as_bytes(),
+        },
+    )
+    .encode()
 }
 
 impl Query<'_> {
@@ -52,7 +59,11 @@ impl Query<'_> {
         match &self.ask {
             Ask::Ping | Ask::Other(_) => {}
             Ask::FindNode { target } | Ask::SampleInfohashes { target } => a.bytes(b"target", &target.0),
-            Ask::GetPeers { info_hash, scrape, noseed } => {
+            Ask::GetPeers {
+                info_hash,
+                scrape,
+                noseed,
+            } => {
                 a.bytes(b"info_hash", &info_hash.0);
                 a.flag(b"scrape", *scrape);
                 a.flag(b"noseed", *noseed);
@@ -72,7 +83,11 @@ impl Query<'_> {
         }
         if self.want.v4 || self.want.v6 {
             let names = [(self.want.v4, "2:n4"), (self.want.v6, "2:n6")];
-            let list: String = names.iter().filter(|(wanted, _)| *wanted).map(|(_, name)| *name).collect();
+            let list: String = names
+                .iter()
+                .filter(|(wanted, _)| *wanted)
+                .map(|(_, name)| *name)
+                .collect();
             a.raw(b"want", format!("l{list}e").into_bytes());
         }
         a.finish()
@@ -148,7 +163,9 @@ struct Dict<'a> {
 
 impl<'a> Dict<'a> {
     fn with(extra: &Extra<'a>) -> Self {
-        Self { entries: extra.iter().map(|(key, raw)| (*key, raw.to_vec())).collect() }
+        Self {
+            entries: extra.iter().map(|(key, raw)| (*key, raw.to_vec())).collect(),
+        }
     }
 
     fn raw(&mut self, key: &'a [u8], raw: Vec<u8>) {

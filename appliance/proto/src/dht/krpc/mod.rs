@@ -88,11 +88,22 @@ impl Want {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask<'a> {
     Ping,
-    FindNode { target: Id },
-    GetPeers { info_hash: Id, scrape: bool, noseed: bool },
+    FindNode {
+        target: Id,
+    },
+    GetPeers {
+        info_hash: Id,
+        scrape: bool,
+        noseed: bool,
+    },
     AnnouncePeer(Announce<'a>),
-    SampleInfohashes { target: Id },
-    Get { target: Id, seq: Option<i64> },
+    SampleInfohashes {
+        target: Id,
+    },
+    Get {
+        target: Id,
+        seq: Option<i64>,
+    },
     Put(Put<'a>),
     /// A method we do not know: answered with error 204. Its arguments stay in [`Query::extra`].
     Other(&'a [u8]),
@@ -166,7 +177,15 @@ pub struct Refusal<'a> {
 
 impl<'a> Message<'a> {
     pub fn new(tid: &'a [u8], body: Body<'a>) -> Self {
-        Self { tid, body, version: None, ip: None, read_only: false, canonical: true, extra: Vec::new() }
+        Self {
+            tid,
+            body,
+            version: None,
+            ip: None,
+            read_only: false,
+            canonical: true,
+            extra: Vec::new(),
+        }
     }
 }
 

@@ -8,14 +8,27 @@ fn packets() -> Vec<(String, Vec<u8>)> {
     let vectors = vectors();
     let text = vectors["packets"].as_object().expect("packets").iter();
     let text = text.map(|(name, p)| (name.clone(), p.as_str().expect("text").as_bytes().to_vec()));
-    let hex = vectors["packets_hex"].as_object().expect("hex").iter().map(|(name, p)| {
-        (name.clone(), data_encoding::HEXLOWER.decode(p.as_str().expect("hex").as_bytes()).expect("hex"))
-    });
+    let hex = vectors["packets_hex"]
+        .as_object()
+        .expect("hex")
+        .iter()
+        .map(|(name, p)| {
+            (
+                name.clone(),
+                data_encoding::HEXLOWER
+                    .decode(p.as_str().expect("hex").as_bytes())
+                    .expect("hex"),
+            )
+        });
     text.chain(hex).collect()
 }
 
 fn packet(name: &str) -> Vec<u8> {
-    packets().into_iter().find(|(n, _)| n == name).expect("known name").1
+    packets()
+        .into_iter()
+        .find(|(n, _)| n == name)
+        .expect("known name")
+        .1
 }
 
 #[test]
@@ -28,21 +41,37 @@ fn every_sample_packet_is_encoded_back_to_the_same_bytes() {
     }
     // The sample has a node list of nine bytes, which holds no node.
     let bytes = packet("find_node_reply");
-    let Body::Reply(reply) = decode(&bytes).expect("reply").body else { panic!("a reply") };
+    let Body::Reply(reply) = decode(&bytes).expect("reply").body else {
+        panic!("a reply")
+    };
     assert_eq!(reply.nodes, Some(Vec::new()));
 }
 
 #[test]
 fn sample_packets_mean_what_the_beps_say() {
     let bytes = packet("announce_peer");
-    let Body::Query(query) = decode(&bytes).expect("query").body else { panic!("a query") };
+    let Body::Query(query) = decode(&bytes).expect("query").body else {
+        panic!("a query")
+    };
     assert_eq!(query.id, Id(*b"abcdefghij0123456789"));
-    let Ask::AnnouncePeer(announce) = query.ask else { panic!("announce") };
-    assert_eq!((announce.port, announce.implied_port, announce.token), (6881, true, &b"aoeusnth"[..]));
+    let Ask::AnnouncePeer(announce) = query.ask else {
+        panic!("announce")
+    };
+    assert_eq!(
+        (announce.port, announce.implied_port, announce.token),
+        (6881, true, &b"aoeusnth"[..])
+    );
 
     let bytes = packet("get_peers_reply_values");
-    let Body::Reply(reply) = decode(&bytes).expect("reply").body else { panic!("a reply") };
-    let values: Vec<_> = reply.values.expect("values").iter().map(ToString::to_string).collect();
+    let Body::Reply(reply) = decode(&bytes).expect("reply").body else {
+        panic!("a reply")
+    };
+    let values: Vec<_> = reply
+        .values
+        .expect("values")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(values, ["97.120.106.101:11893", "105.100.104.116:28269"]);
 
     let bytes = packet("get_ro");
@@ -50,20 +79,27 @@ fn sample_packets_mean_what_the_beps_say() {
     assert!(message.read_only && message.canonical);
 
     let bytes = packet("error_seq");
-    let Body::Error { code, .. } = decode(&bytes).expect("error").body else { panic!("an error") };
+    let Body::Error { code, .. } = decode(&bytes).expect("error").body else {
+        panic!("an error")
+    };
     assert_eq!(code, Code::SeqTooLow as i64);
 }
 
 #[test]
 fn a_stored_value_keeps_its_bytes() {
     let bytes = packet("put");
-    let Body::Query(query) = decode(&bytes).expect("put").body else { panic!("a query") };
+    let Body::Query(query) = decode(&bytes).expect("put").body else {
+        panic!("a query")
+    };
     let Ask::Put(put) = query.ask else { panic!("put") };
     assert_eq!(&put.v[..7], b"d2:ih20");
     let signed = put.signed.expect("mutable");
     assert_eq!((signed.salt, signed.seq), (&b"n"[..], 1));
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, &bytes);
-    assert_eq!(data_encoding::HEXLOWER.encode(hash.as_ref()), vectors()["put_sha1"].as_str().expect("sha1"));
+    assert_eq!(
+        data_encoding::HEXLOWER.encode(hash.as_ref()),
+        vectors()["put_sha1"].as_str().expect("sha1")
+    );
 }
 
 #[test]
@@ -101,7 +137,12 @@ fn what_is_no_message_is_refused_and_only_queries_are_told() {
     ];
     for (bytes, told) in cases {
         let refusal = decode(bytes).expect_err("no message");
-        assert_eq!(refusal.tid.is_some(), told, "{:?}", String::from_utf8_lossy(bytes));
+        assert_eq!(
+            refusal.tid.is_some(),
+            told,
+            "{:?}",
+            String::from_utf8_lossy(bytes)
+        );
     }
 }
 

@@ -37,10 +37,19 @@ pub(super) struct Job {
 impl Node {
     pub(super) fn start_job(&mut self, target: Id, port: Option<u16>, now: Duration) -> JobId {
         let id = JobId(self.number());
-        let families: Vec<_> = Family::BOTH.into_iter().filter(|f| self.side(*f).is_some()).collect();
+        let families: Vec<_> = Family::BOTH
+            .into_iter()
+            .filter(|f| self.side(*f).is_some())
+            .collect();
         // One more than there are, so that the job cannot end before all are started.
         let searches = families.len() + 1;
-        let job = Job { searches, port, found: BTreeSet::new(), answered: 0, stored: 0 };
+        let job = Job {
+            searches,
+            port,
+            found: BTreeSet::new(),
+            answered: 0,
+            stored: 0,
+        };
         self.jobs.insert(id, job);
         if port.is_none() {
             self.tell_stored(id, &target, now);
@@ -57,12 +66,23 @@ impl Node {
         let (seeds, routers) = self.seeds(family, &target);
         let lookup = Lookup::new(target, &seeds, &routers, !self.config.policy.allow_loopback);
         let number = self.number();
-        self.searches.insert(number, Search { job, lookup, due: now, family, phase: Phase::Looking });
+        self.searches.insert(
+            number,
+            Search {
+                job,
+                lookup,
+                due: now,
+                family,
+                phase: Phase::Looking,
+            },
+        );
         self.advance(number, now);
     }
 
     pub(super) fn tell_peers(&mut self, id: JobId, peers: Vec<SocketAddr>) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.port.is_none()) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.port.is_none()) else {
+            return;
+        };
         let peers = news(&mut job.found, peers);
         if !peers.is_empty() {
             self.tell(Event::Peers { job: id, peers });
@@ -71,8 +91,12 @@ impl Node {
 
     /// Does what the search can do now.
     pub(super) fn advance(&mut self, number: u64, now: Duration) {
-        let Some(mut search) = self.searches.remove(&number) else { return };
-        let slow = self.side(search.family).map_or(Duration::ZERO, |side| side.rtt.slow());
+        let Some(mut search) = self.searches.remove(&number) else {
+            return;
+        };
+        let slow = self
+            .side(search.family)
+            .map_or(Duration::ZERO, |side| side.rtt.slow());
         loop {
             let step = match &search.phase {
                 Phase::Storing(waiting) if waiting.is_empty() || now >= search.due => Step::Done,
@@ -96,7 +120,10 @@ impl Node {
                         continue;
                     }
                     let answered = search.lookup.closest().len();
-                    search.job.into_iter().for_each(|job| self.search_ended(job, answered));
+                    search
+                        .job
+                        .into_iter()
+                        .for_each(|job| self.search_ended(job, answered));
                     return;
                 }
             }
@@ -105,7 +132,9 @@ impl Node {
 
     /// A node has confirmed or refused our announce, or stayed silent.
     pub(super) fn confirmed(&mut self, number: u64, addr: &SocketAddr, stored: bool, now: Duration) {
-        let Some(search) = self.searches.get_mut(&number) else { return };
+        let Some(search) = self.searches.get_mut(&number) else {
+            return;
+        };
         if let Phase::Storing(waiting) = &mut search.phase {
             waiting.retain(|waiting| waiting != addr);
         }
@@ -117,12 +146,21 @@ impl Node {
 
     /// Announces to the closest nodes when that is what the job wants. False when there is nothing to wait for.
     fn store(&mut self, number: u64, search: &mut Search, now: Duration, slow: Duration) -> bool {
-        let port = search.job.and_then(|id| self.jobs.get(&id)).and_then(|job| job.port);
+        let port = search
+            .job
+            .and_then(|id| self.jobs.get(&id))
+            .and_then(|job| job.port);
         let Some(port) = port else { return false };
         let mut waiting = Vec::new();
         for node in search.lookup.closest() {
             let info_hash = search.lookup.target();
-            let announce = Announce { info_hash, port, implied_port: false, seed: false, token: &node.token };
+            let announce = Announce {
+                info_hash,
+                port,
+                implied_port: false,
+                seed: false,
+                token: &node.token,
+            };
             let addr = node.contact.addr;
             let ask = Ask::AnnouncePeer(announce);
             if !node.token.is_empty() && self.query(addr, ask, Why::Announce(number), now) {
@@ -140,7 +178,11 @@ impl Node {
         const STORED_MAX: usize = 100;
         let mut stored = Vec::new();
         for family in Family::BOTH {
-            stored.extend(self.server.peers.get(target, family, false, STORED_MAX, now, &mut self.random));
+            stored.extend(
+                self.server
+                    .peers
+                    .get(target, family, false, STORED_MAX, now, &mut self.random),
+            );
         }
         self.tell_peers(id, stored);
     }
@@ -152,7 +194,11 @@ impl Node {
         if job.searches == 0
             && let Some(job) = self.jobs.remove(&id)
         {
-            self.tell(Event::Done { job: id, answered: job.answered, stored: job.stored });
+            self.tell(Event::Done {
+                job: id,
+                answered: job.answered,
+                stored: job.stored,
+            });
         }
     }
 }
@@ -160,7 +206,11 @@ impl Node {
 fn question(search: &Search) -> Ask<'static> {
     let target = search.lookup.target();
     match search.job {
-        Some(_) => Ask::GetPeers { info_hash: target, scrape: false, noseed: false },
+        Some(_) => Ask::GetPeers {
+            info_hash: target,
+            scrape: false,
+            noseed: false,
+        },
         None => Ask::FindNode { target },
     }
 }

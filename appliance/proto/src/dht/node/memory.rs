@@ -22,7 +22,10 @@ impl Node {
             let mut nodes = side.table.remembered(NODES_MAX);
             let known: Vec<_> = nodes.iter().map(|contact| contact.addr).collect();
             // Nodes of the last run that were not reached yet are still better than none.
-            let old = side.remembered.iter().filter(|contact| !known.contains(&contact.addr));
+            let old = side
+                .remembered
+                .iter()
+                .filter(|contact| !known.contains(&contact.addr));
             nodes.extend(old.take(NODES_MAX - known.len()).copied());
             let id = Out::bytes(side.table.own().0);
             let entry = Out::dict([("id", id), ("nodes", Out::bytes(compact_nodes(&nodes)))]);
@@ -33,9 +36,13 @@ impl Node {
 
     /// Takes up a snapshot: the ids, and nodes to try first. Anything odd in it is skipped.
     pub fn restore(&mut self, snapshot: &[u8], now: Duration) {
-        let Ok(root) = bencode::parse(snapshot) else { return };
+        let Ok(root) = bencode::parse(snapshot) else {
+            return;
+        };
         for family in Family::BOTH {
-            let Some(entry) = root.get(key(family)) else { continue };
+            let Some(entry) = root.get(key(family)) else {
+                continue;
+            };
             let id = entry.get(b"id").and_then(Value::bytes).and_then(Id::from_slice);
             let nodes = entry.get(b"nodes").and_then(Value::bytes).unwrap_or_default();
             let nodes = nodes.chunks_exact(20 + family.compact_len()).filter_map(contact);
@@ -58,5 +65,8 @@ fn key(family: Family) -> &'static [u8] {
 
 fn contact(entry: &[u8]) -> Option<Contact> {
     let (id, addr) = entry.split_at_checked(20)?;
-    Some(Contact { id: Id::from_slice(id)?, addr: read_compact(addr)? })
+    Some(Contact {
+        id: Id::from_slice(id)?,
+        addr: read_compact(addr)?,
+    })
 }

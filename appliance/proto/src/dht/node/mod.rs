@@ -72,7 +72,11 @@ pub enum Event {
     /// Peers not told before in this job.
     Peers { job: JobId, peers: Vec<SocketAddr> },
     /// The job has ended: so many nodes answered, so many store our announce.
-    Done { job: JobId, answered: usize, stored: usize },
+    Done {
+        job: JobId,
+        answered: usize,
+        stored: usize,
+    },
     /// Our id has changed with our address: worth remembering at once.
     Rekeyed,
 }
@@ -195,7 +199,10 @@ impl Node {
     }
 
     pub fn stats(&self, now: Duration) -> Stats {
-        let count = |family| self.side(family).map_or((0, 0), |side| (side.table.len(), side.table.good(now)));
+        let count = |family| {
+            self.side(family)
+                .map_or((0, 0), |side| (side.table.len(), side.table.good(now)))
+        };
         let ((nodes_v4, good_v4), (nodes_v6, good_v6)) = (count(Family::V4), count(Family::V6));
         Stats {
             nodes_v4,
@@ -231,7 +238,9 @@ impl Node {
             return false;
         }
         let family = Family::of(&to);
-        let Some(side) = self.side(family) else { return false };
+        let Some(side) = self.side(family) else {
+            return false;
+        };
         let (id, gives_up) = (side.table.own(), now + side.rtt.give_up());
         let want = self.want(family, &ask);
         // Four bytes, because some nodes answer no other length; unguessable, so that only who got it can answer.
@@ -240,20 +249,41 @@ impl Node {
             tid = self.random.bytes();
         }
         self.stats.queries_out.count(ask.method());
-        let mut message = Message::new(&tid, Body::Query(Query { id, ask, want, extra: Vec::new() }));
+        let mut message = Message::new(
+            &tid,
+            Body::Query(Query {
+                id,
+                ask,
+                want,
+                extra: Vec::new(),
+            }),
+        );
         message.version = Some(&self.config.version);
         message.read_only = self.config.read_only;
         let datagram = message.encode();
         self.outbox.push_back((to, datagram));
-        self.pending.insert(tid, Pending { to, sent: now, gives_up, why });
+        self.pending.insert(
+            tid,
+            Pending {
+                to,
+                sent: now,
+                gives_up,
+                why,
+            },
+        );
         true
     }
 
     /// Both node lists while the other network's table is still thin (BEP 32): replies are longer then.
     fn want(&self, family: Family, ask: &Ask<'_>) -> Want {
-        let thin = self.side(family.other()).is_some_and(|side| side.table.len() < 2 * super::K);
+        let thin = self
+            .side(family.other())
+            .is_some_and(|side| side.table.len() < 2 * super::K);
         let lists = matches!(ask, Ask::FindNode { .. } | Ask::GetPeers { .. });
-        Want { v4: thin && lists, v6: thin && lists }
+        Want {
+            v4: thin && lists,
+            v6: thin && lists,
+        }
     }
 
     fn tell(&mut self, event: Event) {
@@ -264,7 +294,9 @@ impl Node {
 
     /// Nodes to start a lookup from, and bootstrap addresses when those are too few.
     fn seeds(&self, family: Family, target: &Id) -> (Vec<Contact>, Vec<SocketAddr>) {
-        let Some(side) = self.side(family) else { return (Vec::new(), Vec::new()) };
+        let Some(side) = self.side(family) else {
+            return (Vec::new(), Vec::new());
+        };
         let mut seeds = side.table.closest(target, 2 * super::K);
         if seeds.len() >= super::K {
             return (seeds, Vec::new());
@@ -277,5 +309,8 @@ impl Node {
 
 /// Peers of a job that were not told before.
 fn news(found: &mut BTreeSet<SocketAddr>, peers: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    peers.into_iter().filter(|peer| found.len() < FOUND_MAX && found.insert(*peer)).collect()
+    peers
+        .into_iter()
+        .filter(|peer| found.len() < FOUND_MAX && found.insert(*peer))
+        .collect()
 }

@@ -15,7 +15,16 @@ pub struct Kinds {
 
 impl Kinds {
     pub fn total(&self) -> u64 {
-        let Self { ping, find_node, get_peers, announce_peer, sample_infohashes, get, put, other } = self;
+        let Self {
+            ping,
+            find_node,
+            get_peers,
+            announce_peer,
+            sample_infohashes,
+            get,
+            put,
+            other,
+        } = self;
         ping + find_node + get_peers + announce_peer + sample_infohashes + get + put + other
     }
 

@@ -24,22 +24,46 @@ impl Node {
             return;
         }
         match krpc::decode(datagram) {
-            Ok(Message { tid, body: Body::Query(query), read_only, canonical, .. }) => {
+            Ok(Message {
+                tid,
+                body: Body::Query(query),
+                read_only,
+                canonical,
+                ..
+            }) => {
                 self.stats.queries_in.count(query.ask.method());
-                let asked = Asked { from, tid, query: &query, datagram_len: datagram.len(), canonical };
+                let asked = Asked {
+                    from,
+                    tid,
+                    query: &query,
+                    datagram_len: datagram.len(),
+                    canonical,
+                };
                 self.on_query(&asked, read_only, now);
             }
-            Ok(Message { tid, body: Body::Reply(reply), ip, .. }) => {
+            Ok(Message {
+                tid,
+                body: Body::Reply(reply),
+                ip,
+                ..
+            }) => {
                 if let Some(pending) = self.take_pending(from, tid) {
                     self.on_reply(&pending, &reply, ip, now);
                 }
             }
-            Ok(Message { tid, body: Body::Error { .. }, .. }) => {
+            Ok(Message {
+                tid,
+                body: Body::Error { .. },
+                ..
+            }) => {
                 if let Some(pending) = self.take_pending(from, tid) {
                     self.on_no_answer(&pending, now);
                 }
             }
-            Err(krpc::Refusal { tid: Some(tid), reason }) if !self.config.read_only => {
+            Err(krpc::Refusal {
+                tid: Some(tid),
+                reason,
+            }) if !self.config.read_only => {
                 let refusal = self.server.refuse(from, tid, reason, now);
                 self.send_reply(from, refusal);
             }
@@ -76,7 +100,13 @@ impl Node {
         let answered = reply.is_ok();
         self.send_reply(asked.from, reply);
         if answered && !read_only {
-            self.meet(&Contact { id: asked.query.id, addr: asked.from }, now);
+            self.meet(
+                &Contact {
+                    id: asked.query.id,
+                    addr: asked.from,
+                },
+                now,
+            );
         }
     }
 
@@ -111,16 +141,25 @@ impl Node {
 
     /// The query this answers, if `from` was asked it.
     fn take_pending(&mut self, from: SocketAddr, tid: &[u8]) -> Option<Pending> {
-        let found = tid.try_into().ok().filter(|tid| self.pending.get(tid).is_some_and(|p| p.to == from));
+        let found = tid
+            .try_into()
+            .ok()
+            .filter(|tid| self.pending.get(tid).is_some_and(|p| p.to == from));
         let pending = found.and_then(|tid: [u8; 4]| self.pending.remove(&tid));
-        let counter =
-            if pending.is_some() { &mut self.stats.replies_in } else { &mut self.stats.ignored };
+        let counter = if pending.is_some() {
+            &mut self.stats.replies_in
+        } else {
+            &mut self.stats.ignored
+        };
         *counter += 1;
         pending
     }
 
     fn on_reply(&mut self, pending: &Pending, reply: &Reply<'_>, ip: Option<SocketAddr>, now: Duration) {
-        let contact = Contact { id: reply.id, addr: pending.to };
+        let contact = Contact {
+            id: reply.id,
+            addr: pending.to,
+        };
         if let Some(side) = self.side_mut(Family::of(&contact.addr)) {
             side.rtt.learn(now.saturating_sub(pending.sent));
             side.table.answered(contact, now);
@@ -146,7 +185,9 @@ impl Node {
         same.retain(|contact| Some(contact.id) != own && self.allowed(&contact.addr));
         let job = self.searches.get(&number).and_then(|search| search.job);
         if let (Some(values), Some(job)) = (&reply.values, job) {
-            let values = values.iter().filter(|addr| Family::of(addr) == family && self.allowed(addr));
+            let values = values
+                .iter()
+                .filter(|addr| Family::of(addr) == family && self.allowed(addr));
             let values: Vec<_> = values.copied().collect();
             self.tell_peers(job, values);
         }
@@ -155,7 +196,10 @@ impl Node {
         }
         self.advance(number, now);
         // The other network's nodes are only worth a ping while we know few of them.
-        if self.side(family.other()).is_some_and(|side| side.table.len() < 2 * K) {
+        if self
+            .side(family.other())
+            .is_some_and(|side| side.table.len() < 2 * K)
+        {
             other.iter().take(2).for_each(|contact| self.meet(contact, now));
         }
     }
@@ -166,7 +210,9 @@ impl Node {
         if !self.allowed(&claim) {
             return;
         }
-        let Some(side) = self.sides[family as usize].as_mut() else { return };
+        let Some(side) = self.sides[family as usize].as_mut() else {
+            return;
+        };
         if side.external.vote(voter.ip(), claim) && !is_secure(&side.table.own(), claim.ip()) {
             let id = secure(claim.ip(), &mut self.random);
             side.table.rekey(id, now);

@@ -11,7 +11,7 @@ const UPKEEP: Duration = Duration::from_secs(15);
 const PINGS: usize = 4;
 const CLEAR: Duration = Duration::from_secs(60);
 /// Between attempts to find a first node.
-const BOOTSTRAP_MIN: Duration = Duration::from_secs(5);
+const BOOTSTRAP_MIN: Duration = Duration::from_secs(1);
 const BOOTSTRAP_MAX: Duration = Duration::from_secs(300);
 /// Far buckets filled while we know few.
 const FAR_BUCKETS: usize = 4;
@@ -20,7 +20,12 @@ impl Node {
     /// Call when [`Node::next_tick`] is reached; earlier does no harm.
     pub fn tick(&mut self, now: Duration) {
         self.give_up_on_silent(now);
-        let due: Vec<_> = self.searches.iter().filter(|(_, s)| s.due <= now).map(|(n, _)| *n).collect();
+        let due: Vec<_> = self
+            .searches
+            .iter()
+            .filter(|(_, s)| s.due <= now)
+            .map(|(n, _)| *n)
+            .collect();
         due.into_iter().for_each(|number| self.advance(number, now));
         if now >= self.upkeep_due {
             self.upkeep_due = now + UPKEEP;
@@ -32,13 +37,20 @@ impl Node {
     pub fn next_tick(&self) -> Duration {
         let silent = self.pending.values().map(|pending| pending.gives_up).min();
         let search = self.searches.values().map(|search| search.due).min();
-        [silent, search].into_iter().flatten().fold(self.upkeep_due, Duration::min)
+        [silent, search]
+            .into_iter()
+            .flatten()
+            .fold(self.upkeep_due, Duration::min)
     }
 
     fn give_up_on_silent(&mut self, now: Duration) {
         let over = self.pending.iter().filter(|(_, pending)| pending.gives_up <= now);
         let over: Vec<_> = over.map(|(tid, _)| *tid).collect();
-        for pending in over.iter().filter_map(|tid| self.pending.remove(tid)).collect::<Vec<_>>() {
+        for pending in over
+            .iter()
+            .filter_map(|tid| self.pending.remove(tid))
+            .collect::<Vec<_>>()
+        {
             self.stats.silent += 1;
             if let Some(side) = self.side_mut(Family::of(&pending.to)) {
                 side.table.failed(&pending.to);
@@ -78,7 +90,9 @@ impl Node {
     /// Looks for ourselves while we know too few nodes; true when it does.
     fn bootstrap(&mut self, family: Family, now: Duration) -> bool {
         let routers = self.routers.iter().any(|addr| Family::of(addr) == family);
-        let Some(side) = self.side_mut(family) else { return false };
+        let Some(side) = self.side_mut(family) else {
+            return false;
+        };
         let known = side.table.len();
         if known >= K || side.bootstrap_due > now {
             return false;
