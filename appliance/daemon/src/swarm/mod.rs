@@ -4,6 +4,7 @@ pub mod dht;
 pub mod find;
 pub mod limits;
 pub mod listen;
+pub mod metadata;
 pub mod seed;
 
 use std::{net::SocketAddr, sync::Arc};

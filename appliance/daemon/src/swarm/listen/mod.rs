@@ -116,7 +116,7 @@ impl Listener {
         } else {
             None
         };
-        let peer_id = peer_id();
+        let peer_id = wire::peer_id();
         let seeder = Seeder::new(
             config.seed.clone(),
             peer_id,
@@ -169,14 +169,4 @@ fn utp_socket(config: &Config, addr: SocketAddr, tasks: &Tasks) -> Option<utp::S
     utp::bind(addr, config.utp_connections_max, tasks.token())
         .inspect_err(|err| warn!(listen = %addr, %err, "uTP is off, TCP works"))
         .ok()
-}
-
-/// A new id per start: nothing about the household survives in it.
-fn peer_id() -> PeerId {
-    let mut id: PeerId = rand::random();
-    id[..8].copy_from_slice(proto::peer::PEER_ID_PREFIX);
-    for byte in &mut id[8..] {
-        *byte = b'a' + *byte % 26;
-    }
-    id
 }

@@ -5,6 +5,7 @@ use std::{io, time::Duration};
 use proto::{
     id::InfoHash,
     peer::{
+        PEER_ID_PREFIX, PeerId,
         handshake::{self, Handshake, Opening},
         mse,
     },
@@ -95,6 +96,16 @@ impl Wire {
         self.early.splice(..0, done.initial);
         self.ciphers = ciphers;
     }
+}
+
+/// A new id: nothing about the household survives in it.
+pub fn peer_id() -> PeerId {
+    let mut id: PeerId = rand::random();
+    id[..8].copy_from_slice(PEER_ID_PREFIX);
+    for byte in &mut id[8..] {
+        *byte = b'a' + *byte % 26;
+    }
+    id
 }
 
 /// A fresh private key and padding.
