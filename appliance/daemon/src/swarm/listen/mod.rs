@@ -170,3 +170,6 @@ fn utp_socket(config: &Config, addr: SocketAddr, tasks: &Tasks) -> Option<utp::S
         .inspect_err(|err| warn!(listen = %addr, %err, "uTP is off, TCP works"))
         .ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -122,9 +122,12 @@ impl Sparing {
         };
         let mut strangers = self.strangers();
         if !head.syn {
-            // Packets of the connecting side carry the id of its SYN plus one.
+            // Packets of the connecting side carry the id of its SYN plus one. An answer has no data and some count it as
+            // received, some not yet: they acknowledge its number, or the one before.
             let key = (from, head.id.wrapping_sub(1));
-            if strangers.get(&key).is_some_and(|s| s.answer == Some(head.ack)) {
+            let acks = [head.ack, head.ack.wrapping_add(1)];
+            let proven = |s: &Stranger| s.answer.is_some_and(|answer| acks.contains(&answer));
+            if strangers.get(&key).is_some_and(proven) {
                 strangers.remove(&key);
             }
             return true;
