@@ -1,11 +1,13 @@
 //! The harness: starts the real `granary` binary and foreign BitTorrent clients on loopback, waits with deadlines, and
 //! ends everything it started. Nothing here knows a private module of the product.
 //!
-//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `browser`.
+//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `browser`, `hostile`, `fuzz`.
 
 pub mod browser;
 pub mod foreign;
+pub mod fuzz;
 pub mod granary;
+pub mod hostile;
 pub mod http;
 pub mod process;
 pub mod sample;

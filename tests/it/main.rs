@@ -1,3 +1,4 @@
 //! Tests from outside: through sockets, with the real binary and real foreign clients. One module per promise.
 
 mod harness_works;
+mod hostile_input;
