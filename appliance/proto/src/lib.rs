@@ -14,4 +14,6 @@ pub mod magnet;
 pub mod metainfo;
 pub mod name;
 pub mod peer;
+pub mod pac;
+pub mod site;
 pub mod tracker;

@@ -1,0 +1,374 @@
+//! The one place that turns troubles into status codes and words. Each text says what happened, what we did, what you can
+//! do: a page for people, one line for programs, the same line in `X-Reason`.
+
+use hyper::{StatusCode, header};
+use maud::html;
+use proto::id::InfoHash;
+
+use super::{
+    page,
+    reply::{self, Ask, Reply},
+    route::Refusal,
+};
+use crate::{sites::Error, swarm::Progress};
+
+/// A trouble in words.
+pub struct Trouble {
+    status: StatusCode,
+    title: &'static str,
+    happened: String,
+    did: &'static str,
+    can: &'static str,
+    retry_secs: Option<u32>,
+    /// A way on: address and words.
+    link: Option<(String, &'static str)>,
+}
+
+impl Trouble {
+    fn new(status: u16, title: &'static str, happened: impl Into<String>, did: &'static str, can: &'static str) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+            title,
+            happened: happened.into(),
+            did,
+            can,
+            retry_secs: None,
+            link: None,
+        }
+    }
+
+    fn retry(mut self, secs: u32) -> Self {
+        self.retry_secs = Some(secs);
+        self
+    }
+
+    pub fn link(mut self, to: impl Into<String>, words: &'static str) -> Self {
+        self.link = Some((to.into(), words));
+        self
+    }
+
+    /// The answer for this request.
+    pub fn reply(self, ask: &Ask<'_>) -> Reply {
+        self.reply_as(ask.page)
+    }
+
+    pub fn reply_as(self, as_page: bool) -> Reply {
+        let line = format!("{} {} {}", self.happened, self.did, self.can);
+        let mut reply = if as_page {
+            reply::page(self.status, page::CSP, self.draw())
+        } else {
+            reply::text(self.status, format!("{line}\n"))
+        };
+        let headers = reply.headers_mut();
+        // A header holds ASCII; a peer's or file's words may not.
+        let ascii: String = line.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
+        headers.insert(reply::X_REASON, reply::value(&ascii));
+        if let Some(secs) = self.retry_secs {
+            headers.insert(header::RETRY_AFTER, reply::value(&secs.to_string()));
+        }
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(header::ALLOW, reply::value("GET, HEAD, OPTIONS"));
+        }
+        reply
+    }
+
+    fn draw(&self) -> String {
+        page::page(
+            self.title,
+            html! {
+                h1 { (self.title) }
+                p { (self.happened) }
+                p { (self.did) }
+                p { (self.can) }
+                @if let Some((to, words)) = &self.link {
+                    p { a.button href=(to) { (words) } }
+                }
+                footer.soft { "Granary · " (self.status.as_str()) }
+            },
+        )
+    }
+}
+
+/// A request that `route` turned away.
+pub fn refused(refusal: Refusal) -> Trouble {
+    match refusal {
+        Refusal::Host => Trouble::new(
+            400,
+            "This address is not well formed",
+            "The host name of this address breaks a rule.",
+            "Nothing was looked up.",
+            "Check the address: 40 hexadecimal digits, then -ih.btlink.",
+        ),
+        Refusal::Target => Trouble::new(
+            400,
+            "This request is not well formed",
+            "The request names no path that could be opened.",
+            "Nothing was looked up.",
+            "Use an address that begins with http:// and ends in a path.",
+        ),
+        Refusal::NotOurs => Trouble::new(
+            403,
+            "This proxy only opens BitTorrent sites",
+            "Your browser asked this proxy for an ordinary site.",
+            "The request was not passed on.",
+            "Use the automatic proxy address (/proxy.pac) instead of a fixed proxy: it sends only BitTorrent sites here.",
+        ),
+        Refusal::Tunnel => Trouble::new(
+            403,
+            "This proxy only opens BitTorrent sites",
+            "A tunnel to somewhere else was asked for.",
+            "No connection was made.",
+            "Use the automatic proxy address (/proxy.pac) instead of a fixed proxy: it sends only BitTorrent sites here.",
+        ),
+        Refusal::NoTls => Trouble::new(
+            501,
+            "No encrypted door yet",
+            "This release opens BitTorrent sites by http only.",
+            "No tunnel was opened.",
+            "Use http:// instead of https:// in the address.",
+        ),
+        Refusal::NoSuchName => Trouble::new(
+            404,
+            "Nobody has this name",
+            "No site is known under this name.",
+            "The household's names were searched; nothing was asked outside.",
+            "Check the spelling, or paste the site's magnet link on the box's start page.",
+        ),
+        Refusal::Later => Trouble::new(
+            501,
+            "This kind of address comes later",
+            "The address is understood, but this release opens only addresses that end in -ih.btlink with 40 digits.",
+            "Nothing was looked up.",
+            "If you know the site's magnet link or infohash, open that.",
+        ),
+        Refusal::Method => Trouble::new(
+            405,
+            "Sites can only be read",
+            "The request wanted to change something.",
+            "Nothing was changed.",
+            "Use GET or HEAD.",
+        ),
+        Refusal::Stranger => Trouble::new(
+            421,
+            "This is not the box's name",
+            "A name that is neither the box's nor a BitTorrent site's led here.",
+            "The request was not answered, so that no stranger's page can reach the box under a name of its own.",
+            "Open the box by its address, or by a name listed in its configuration.",
+        ),
+    }
+}
+
+/// A head that `wire` refused: `/<status>/<reason>`.
+pub fn refused_head(path: &str) -> Reply {
+    let mut words = path.split('/').skip(1);
+    let status = words.next().and_then(|text| text.parse().ok()).unwrap_or(400);
+    let happened = match words.next().unwrap_or_default() {
+        "slow" => "The request did not arrive whole in ten seconds.",
+        "target" => "The address is longer than 8 KiB.",
+        "head" => "The request's header is longer than 16 KiB.",
+        "fields" => "The request has more than 100 header fields.",
+        "body" => "The request's body is longer than 64 KiB.",
+        "coding" => "The request has a body of unknown length.",
+        "method" => "This method is not known.",
+        "version" => "This version of HTTP is not spoken here.",
+        "expect" => "The request expects something that is not known.",
+        "host" => "The request does not name exactly one host.",
+        "length" => "The length of the request's body can be read in two ways.",
+        "field" => "A header field of the request is not well formed.",
+        "line-ends" => "A line of the request does not end in CR LF.",
+        _ => "The first line of the request is not well formed.",
+    };
+    let mut reply = Trouble::new(
+        status,
+        "This request was refused",
+        happened,
+        "The connection is closed.",
+        "Use a browser or another program that speaks HTTP/1.1 strictly.",
+    )
+    .reply_as(false);
+    let close = reply::value("close");
+    reply.headers_mut().insert(header::CONNECTION, close);
+    reply
+}
+
+/// The path part of an address breaks a rule.
+pub fn bad_path(why: proto::site::path::Malformed) -> Trouble {
+    Trouble::new(
+        400,
+        "This address is not well formed",
+        format!("The address cannot name a file: {why}."),
+        "Nothing was looked up.",
+        "Check the address, or open the site's first page.",
+    )
+    .link("/", "Open the first page")
+}
+
+pub fn no_such_file(parent: String) -> Trouble {
+    Trouble::new(
+        404,
+        "No such file in this site",
+        "The site has no file of this name.",
+        "The site's own list of files was searched.",
+        "Check the address, or look into the folder.",
+    )
+    .link(parent, "Show the folder")
+}
+
+/// A special path that has nothing to show for this kind of site.
+pub fn nothing_special(happened: &'static str) -> Trouble {
+    Trouble::new(
+        404,
+        "Nothing here for this site",
+        happened,
+        "Nothing was looked up.",
+        "See /.btlink/info for what is known of this site.",
+    )
+}
+
+pub fn no_such_page() -> Trouble {
+    Trouble::new(
+        404,
+        "No such page",
+        "The box has no page of this name.",
+        "Nothing was looked up.",
+        "Open the start page.",
+    )
+    .link("/", "Start page")
+}
+
+/// `Cache-Control: only-if-cached` and not all of it is held. 412, as Kubo answers; RFC 9111 would say 504, which here
+/// always means that the swarm was asked.
+pub fn not_stored() -> Trouble {
+    Trouble::new(
+        412,
+        "Not stored here",
+        "Not all of this is stored, and the request allowed no looking elsewhere.",
+        "Nobody was asked.",
+        "Ask again without only-if-cached.",
+    )
+}
+
+pub fn unsatisfiable() -> Trouble {
+    Trouble::new(
+        416,
+        "Past the end",
+        "The part asked for lies past the end of the file.",
+        "Nothing was sent.",
+        "See Content-Range for the length.",
+    )
+}
+
+pub fn no_workers() -> Trouble {
+    Trouble::new(
+        400,
+        "No service workers here",
+        "The page wanted to install a service worker.",
+        "It was not handed out: pages of different sites share this origin.",
+        "Open the site on its own host.",
+    )
+}
+
+pub fn bad_redirects(why: String) -> Trouble {
+    Trouble::new(
+        500,
+        "The site's _redirects file is not well formed",
+        why,
+        "No rule of the file was applied.",
+        "The site's author has to correct the file.",
+    )
+}
+
+/// The site's own rule says 404, 410 or 451 but the page it names is missing too.
+pub fn by_rule(status: u16) -> Trouble {
+    Trouble::new(
+        status,
+        "Not available",
+        "The site's own rules say that this is not available.",
+        "Nothing else was tried.",
+        "Open the site's first page.",
+    )
+    .link("/", "Open the first page")
+}
+
+pub fn not_understood() -> Trouble {
+    Trouble::new(
+        400,
+        "This cannot be opened",
+        "No infohash was found in what you pasted.",
+        "Nothing was looked up.",
+        "Paste a magnet link, 40 hexadecimal digits, or an address that ends in -ih.btlink.",
+    )
+    .link("/", "Try again")
+}
+
+pub fn stopped(path: &str) -> Trouble {
+    Trouble::new(
+        200,
+        "You stopped waiting",
+        "The page was not here yet.",
+        "The box stops looking for it by itself within a minute.",
+        "Try again at any time.",
+    )
+    .link(path, "Try again")
+}
+
+pub fn busy() -> Trouble {
+    Trouble::new(
+        503,
+        "Too much at once",
+        "Too many sites are being looked for at this moment.",
+        "This one was not started.",
+        "Try again in a few seconds.",
+    )
+    .retry(5)
+}
+
+/// What `sites` could not do. `progress` tells the three kinds of silence apart.
+pub fn of_site(err: &Error, known: bool, progress: Option<&Progress>) -> Trouble {
+    let peers = progress.map_or(0, |progress| progress.peers);
+    match err {
+        Error::Silent(ih) if !known && peers == 0 => silent(ih),
+        Error::Silent(_) | Error::Incomplete(_) if peers == 0 => Trouble::new(
+            504,
+            "Nobody who has this site is online",
+            "The site is known, but none of its holders could be reached.",
+            "The DHT, trackers and the local network were searched until the deadline.",
+            "Try again later: it opens as soon as one holder is online.",
+        )
+        .retry(30),
+        Error::Silent(_) | Error::Incomplete(_) => Trouble::new(
+            504,
+            "A part of this site is missing",
+            format!("{peers} holders are connected, but the piece asked for did not come in time."),
+            "It stays first in line while you are here.",
+            "Try again in a moment.",
+        )
+        .retry(5),
+        Error::NotASite(why) => Trouble::new(
+            502,
+            "This address holds something else",
+            format!("What was found is not a site: {why}."),
+            "It was not shown.",
+            "Tell whoever gave you the address.",
+        ),
+        Error::Unavailable(why) => Trouble::new(
+            503,
+            "The box cannot read now",
+            format!("The store or the engine is not ready: {why}."),
+            "Nothing was lost; the box tries again by itself.",
+            "Try again in a few seconds; if it lasts, look at the box's start page.",
+        )
+        .retry(5),
+    }
+}
+
+fn silent(ih: &InfoHash) -> Trouble {
+    Trouble::new(
+        504,
+        "Nobody answered",
+        format!("Nobody in the BitTorrent network answered for {}...", ih.short()),
+        "The DHT, trackers and the local network were searched until the deadline.",
+        "Check that the box has Internet, and try again later.",
+    )
+    .retry(30)
+}

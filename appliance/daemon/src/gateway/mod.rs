@@ -1,0 +1,195 @@
+//! The gateway: browsers' HTTP door. Which host, which reply, headers, error pages, the PAC.
+//!
+//! Must not know the DHT, peers, redb, DNS or DHCP: bytes of sites come through [`SiteSource`], figures through
+//! [`Status`], both given by `daemon.rs`.
+//!
+//! Reading order: `listen` (sockets, bounds), `wire` and `head` (one strict reading of each HTTP/1 head, deadlines), `route` (head ->
+//! what is asked, pure), `answer` (the way of a request), `opened` (sites kept open), `site` (a path of a site), `special`
+//! (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (the box's own names), `page` (look), `listing_page`,
+//! `error_page` (the only place that knows status codes of troubles), `reply` (headers), `body`.
+
+mod answer;
+mod archive;
+mod body;
+mod box_pages;
+mod error_page;
+mod head;
+mod listen;
+mod listing_page;
+mod opened;
+mod page;
+mod progress_page;
+mod reply;
+mod route;
+mod site;
+mod special;
+mod wire;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use proto::id::InfoHash;
+use tokio::{net::TcpListener, time::Instant};
+
+use crate::{
+    sites::{Error, Site, Sites},
+    swarm::{Hints, Progress},
+    tasks::Tasks,
+};
+
+/// What the gateway needs of `sites`; the rules stand at [`Sites`]' functions of the same names.
+pub trait SiteSource: Send + Sync + 'static {
+    fn open(
+        &self,
+        ih: InfoHash,
+        hints: &Hints,
+        local_only: bool,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Site, Error>> + Send;
+    fn read(
+        &self,
+        site: &Site,
+        file: usize,
+        offset: u64,
+        len: usize,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Bytes, Error>> + Send;
+    fn held_bytes(&self, site: &Site, file: usize) -> u64;
+    fn progress(&self, ih: InfoHash) -> Option<Progress>;
+}
+
+impl SiteSource for Sites {
+    async fn open(
+        &self,
+        ih: InfoHash,
+        hints: &Hints,
+        local_only: bool,
+        deadline: Instant,
+    ) -> Result<Site, Error> {
+        Sites::open(self, ih, hints, local_only, deadline).await
+    }
+
+    async fn read(
+        &self,
+        site: &Site,
+        file: usize,
+        offset: u64,
+        len: usize,
+        deadline: Instant,
+    ) -> Result<Bytes, Error> {
+        Sites::read(self, site, file, offset, len, deadline).await
+    }
+
+    fn held_bytes(&self, site: &Site, file: usize) -> u64 {
+        Sites::held_bytes(self, site, file)
+    }
+
+    fn progress(&self, ih: InfoHash) -> Option<Progress> {
+        Sites::progress(self, ih)
+    }
+}
+
+/// Answers `/api/v1/status` and the figures of the start page: a JSON object. The start page shows `peers`, `sites` and
+/// `version` when they are there. Called once per such request; must not wait.
+pub type Status = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where browsers connect by DNS or by IP; port 0 lets the system choose.
+    pub listen_http: Vec<SocketAddr>,
+    /// Where the PAC sends browsers. Both kinds answer everything; this one closes idle connections within three seconds,
+    /// because browsers wait minutes on an idle proxy connection to a box that was unplugged.
+    pub listen_proxy: Vec<SocketAddr>,
+    /// The address PAC and pages name as the box; `None`: the address the client reached us on.
+    pub advertise: Option<IpAddr>,
+    /// The top-level name. Another one: nothing of ours collides with a future real `.btlink`, but links of others break.
+    pub suffix: String,
+    /// Further names of the box itself (mDNS name, host name). More: more names open the start page. A name that others
+    /// control here would open the box to DNS rebinding.
+    pub box_names: Vec<String>,
+    /// Connections at once. More: more memory (about 40 KiB each under load). Fewer: a busy home sees refusals.
+    pub connections_max: usize,
+    /// Connections at once of one device. More: one device can crowd out others. Fewer: old browsers open pages slower.
+    pub per_device_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen_http: Vec::new(),
+            listen_proxy: Vec::new(),
+            advertise: None,
+            suffix: "btlink".into(),
+            box_names: vec!["granary.local".into(), "btlink.local".into(), "localhost".into()],
+            connections_max: 1024,
+            per_device_max: 256,
+        }
+    }
+}
+
+/// Split by what the person who starts us can do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("listen on {addr}: {source}")]
+    Listen { addr: SocketAddr, source: io::Error },
+}
+
+/// The open doors. The tasks behind them end with the `Tasks` group given to [`start`].
+#[derive(Debug, Clone)]
+pub struct Doors {
+    /// In the order of `Config::listen_http`, with the ports really used.
+    pub http: Vec<SocketAddr>,
+    pub proxy: Vec<SocketAddr>,
+}
+
+/// Binds all addresses, then serves until `tasks` is cancelled; requests under way get five seconds.
+pub async fn start<S: SiteSource>(
+    config: &Config,
+    source: Arc<S>,
+    status: Status,
+    tasks: &Tasks,
+) -> Result<Doors, StartError> {
+    let http = bind_all(&config.listen_http).await?;
+    let proxy = bind_all(&config.listen_proxy).await?;
+    let addrs = |listeners: &[TcpListener]| -> Vec<SocketAddr> {
+        listeners.iter().filter_map(|one| one.local_addr().ok()).collect()
+    };
+    let doors = Doors {
+        http: addrs(&http),
+        proxy: addrs(&proxy),
+    };
+    let shared = answer::Shared::new(config, &doors, source, status, tasks.clone());
+    let bounds = listen::Bounds::new(config.connections_max, config.per_device_max);
+    for (listeners, idle) in [(http, wire::IDLE_HTTP), (proxy, wire::IDLE_PROXY)] {
+        for listener in listeners {
+            let door = listen::Door {
+                shared: shared.clone(),
+                bounds: bounds.clone(),
+                idle,
+            };
+            tasks.spawn("gateway.listen", listen::accept(listener, door, tasks.clone()));
+        }
+    }
+    Ok(doors)
+}
+
+async fn bind_all(addrs: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
+    let mut listeners = Vec::new();
+    for &addr in addrs {
+        let bound = TcpListener::bind(addr).await;
+        listeners.push(bound.map_err(|source| StartError::Listen { addr, source })?);
+    }
+    Ok(listeners)
+}

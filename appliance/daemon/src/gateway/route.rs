@@ -1,0 +1,241 @@
+//! From a request's head to what is asked. One pure function: no sockets, no sites, no time.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use proto::{id::InfoHash, pac};
+
+/// The names that are ours.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// Top-level name, lower case, without dots.
+    pub suffix: String,
+    /// Names of the box outside the suffix, lower case.
+    pub names: Vec<String>,
+    /// The advertised address, when one is set.
+    pub address: Option<IpAddr>,
+}
+
+/// Names under the suffix that are the box and can never be petnames.
+const BOX_LABELS: [&str; 4] = ["box", "admin", "www", "proxy"];
+
+/// What decides the route; all text as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    pub method: &'a str,
+    /// Scheme of an absolute-form target.
+    pub scheme: Option<&'a str>,
+    /// Authority of an absolute-form or CONNECT target, or HTTP/2's `:authority`.
+    pub authority: Option<&'a str>,
+    pub host: Option<&'a str>,
+    pub path: &'a str,
+    /// HTTP/2 always names scheme and authority; that does not make it a proxy request.
+    pub http2: bool,
+    /// The address the client connected to.
+    pub local: IpAddr,
+}
+
+/// What is asked, and by which way the client came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// A site on its own host.
+    Site(InfoHash),
+    /// The box's own names: start page, status, path gateway. `named`: under the suffix or by proxy, so the client can
+    /// reach sites' own hosts too.
+    Own { named: bool },
+    Pac,
+    /// 307 to another host, same path and query.
+    Moved(String),
+    /// `OPTIONS *`.
+    Server,
+    Refuse(Refusal),
+}
+
+/// Each has a status and a text in `error_page`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// 400: the host breaks the grammar, or two places name two hosts.
+    Host,
+    /// 400: the request target.
+    Target,
+    /// 403: an ordinary site by proxy.
+    NotOurs,
+    /// 403: CONNECT to anything but port 443 of our names.
+    Tunnel,
+    /// 501: CONNECT to one of our names; there is no TLS door yet.
+    NoTls,
+    /// 404: a name under the suffix that nobody has given a meaning.
+    NoSuchName,
+    /// 501: an address form that is known but cannot be opened yet (keys, immutable items, linked domains).
+    Later,
+    /// 405.
+    Method,
+    /// 421: an ordinary name on our port: DNS rebinding, or a stray record.
+    Stranger,
+}
+
+/// The decision. Order: CONNECT, method, PAC for any Host, the box's names, sites, old names, the rest.
+pub fn route(head: &Head<'_>, names: &Names) -> Route {
+    decide(head, names).unwrap_or_else(Route::Refuse)
+}
+
+fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
+    if head.method == "CONNECT" {
+        return Err(tunnel(head, names));
+    }
+    if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") {
+        return Err(Refusal::Method);
+    }
+    if head.path == "*" {
+        let fits = head.method == "OPTIONS";
+        return fits.then_some(Route::Server).ok_or(Refusal::Target);
+    }
+    let by_proxy = head.authority.is_some() && !head.http2;
+    if !by_proxy && pac::is_path(head.path) {
+        return Ok(Route::Pac);
+    }
+    if by_proxy && !head.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) {
+        return Err(foreign_scheme(head, names));
+    }
+    let host = one_host(head)?;
+    match place(&host, names, head.local)? {
+        Place::Own { .. } if pac::is_path(head.path) => Ok(Route::Pac),
+        Place::Own { named } => Ok(Route::Own {
+            named: named || by_proxy,
+        }),
+        Place::Under(label) if pac::is_path(head.path) => {
+            site(&label).map(|_| Route::Pac)
+        }
+        Place::Under(label) => site(&label).map(Route::Site),
+        Place::Old(new) => Ok(Route::Moved(new)),
+        Place::Elsewhere if by_proxy => Err(Refusal::NotOurs),
+        Place::Elsewhere => Err(Refusal::Stranger),
+    }
+}
+
+fn tunnel(head: &Head<'_>, names: &Names) -> Refusal {
+    let Some((host, port)) = head.authority.and_then(split_port) else {
+        return Refusal::Host;
+    };
+    match place(&host, names, head.local) {
+        Err(refusal) => refusal,
+        Ok(Place::Under(_) | Place::Own { named: true }) if port == Some(443) => Refusal::NoTls,
+        Ok(_) => Refusal::Tunnel,
+    }
+}
+
+/// `https:` to one of our names in absolute form has no door yet; everything else is not for us.
+fn foreign_scheme(head: &Head<'_>, names: &Names) -> Refusal {
+    match one_host(head).and_then(|host| place(&host, names, head.local)) {
+        Ok(Place::Under(_) | Place::Own { .. }) => Refusal::Target,
+        Ok(_) => Refusal::NotOurs,
+        Err(refusal) => refusal,
+    }
+}
+
+/// The host both places agree on, lower case, without port and final dot.
+fn one_host(head: &Head<'_>) -> Result<String, Refusal> {
+    let named = head.authority.or(head.host).ok_or(Refusal::Host)?;
+    let (host, port) = split_port(named).ok_or(Refusal::Host)?;
+    if let (Some(_), Some(second)) = (head.authority, head.host) {
+        let (other, other_port) = split_port(second).ok_or(Refusal::Host)?;
+        if other != host || other_port.unwrap_or(80) != port.unwrap_or(80) {
+            return Err(Refusal::Host);
+        }
+    }
+    Ok(host)
+}
+
+/// Splits `host[:port]`; `None` when either breaks the grammar. No user information, no empty host, no port 0.
+fn split_port(text: &str) -> Option<(String, Option<u16>)> {
+    if text.len() > 262 || text.contains('@') {
+        return None;
+    }
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (inside, after) = rest.split_once(']')?;
+            inside.parse::<Ipv6Addr>().ok()?;
+            (&text[..inside.len() + 2], after.strip_prefix(':').or(after.is_empty().then_some(""))?)
+        }
+        None => text.split_once(':').unwrap_or((text, "")),
+    };
+    if !text.starts_with('[') && !is_name(host) {
+        return None;
+    }
+    let port = match port {
+        // `host:` is the same as `host` (RFC 3986 §3.2.3).
+        "" => None,
+        digits if digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()) => {
+            Some(digits.parse().ok().filter(|&port: &u16| port > 0)?)
+        }
+        _ => return None,
+    };
+    let lower = host.to_ascii_lowercase();
+    let host = lower.strip_suffix('.').unwrap_or(&lower);
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+/// Letters, digits, `-` and `_` in labels of 1–63; one final dot allowed; at most 253.
+fn is_name(host: &str) -> bool {
+    let bare = host.strip_suffix('.').unwrap_or(host);
+    bare.len() <= 253
+        && bare.split('.').all(|label| {
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            !label.is_empty() && label.len() <= 63 && label.bytes().all(fits)
+        })
+}
+
+enum Place {
+    Own { named: bool },
+    /// Everything before `.suffix`.
+    Under(String),
+    /// The new spelling of an old `.bt` name.
+    Old(String),
+    Elsewhere,
+}
+
+fn place(host: &str, names: &Names, local: IpAddr) -> Result<Place, Refusal> {
+    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if let Ok(address) = literal.parse::<IpAddr>() {
+        let (address, local) = (address.to_canonical(), local.to_canonical());
+        let ours = address == local || names.address.is_some_and(|own| own.to_canonical() == address);
+        return Ok(if ours { Place::Own { named: false } } else { Place::Elsewhere });
+    }
+    if host == names.suffix {
+        return Ok(Place::Own { named: true });
+    }
+    if let Some(front) = host.strip_suffix(names.suffix.as_str()).and_then(|rest| rest.strip_suffix('.')) {
+        return Ok(match BOX_LABELS.contains(&front) {
+            true => Place::Own { named: true },
+            false => Place::Under(front.to_owned()),
+        });
+    }
+    if names.names.iter().any(|name| name == host) {
+        return Ok(Place::Own { named: false });
+    }
+    Ok(old_name(host, &names.suffix).map_or(Place::Elsewhere, Place::Old))
+}
+
+/// `cast.hello.pk.bt` was the first spelling of `cast.hello-pk.btlink`.
+fn old_name(host: &str, suffix: &str) -> Option<String> {
+    let front = host.strip_suffix(".bt")?;
+    let (rest, kind) = front.rsplit_once('.')?;
+    matches!(kind, "ih" | "pk").then(|| format!("{rest}-{kind}.{suffix}"))
+}
+
+/// The part before the suffix, as an address of a site that can be opened now.
+fn site(front: &str) -> Result<InfoHash, Refusal> {
+    let last = front.rsplit('.').next().unwrap_or(front);
+    if let Some(digits) = last.strip_suffix("-ih") {
+        return match (InfoHash::from_hex(digits), digits.len()) {
+            (Some(hash), 40) => Ok(hash),
+            (None, 1..=50) if digits.bytes().all(|b| b.is_ascii_alphanumeric()) && digits.len() > 40 => {
+                Err(Refusal::Later)
+            }
+            _ => Err(Refusal::Host),
+        };
+    }
+    if ["-pk", "-pkx", "-44", "-dl"].iter().any(|end| last.ends_with(end)) {
+        return Err(Refusal::Later);
+    }
+    Err(Refusal::NoSuchName)
+}
