@@ -2,6 +2,7 @@
 
 mod clock;
 mod db;
+mod gateway;
 mod sites;
 mod swarm;
 mod tasks;

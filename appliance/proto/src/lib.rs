@@ -13,7 +13,7 @@ pub mod lsd;
 pub mod magnet;
 pub mod metainfo;
 pub mod name;
-pub mod peer;
 pub mod pac;
+pub mod peer;
 pub mod site;
 pub mod tracker;

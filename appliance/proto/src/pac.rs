@@ -6,15 +6,17 @@
 
 use std::net::SocketAddr;
 
-/// Paths that answer with the PAC, as they appear on the wire. The odd ones are what clients make of option 252 with a
-/// cut or a terminator (`.da`: one byte lost; `%00`, `%0A`: a terminator kept).
-pub const PATHS: [&str; 6] = [
+use crate::name::TLD;
+
+/// Paths that answer with the PAC, as they appear on the wire, besides the special one under every host of ours. The odd
+/// ones are what clients make of option 252 with a cut or a terminator (`.da`: one byte lost; `%00`, `%0A`: a terminator
+/// kept).
+pub const PATHS: [&str; 5] = [
     "/wpad.dat",
     "/wpad.da",
     "/wpad.dat%00",
     "/wpad.dat%0A",
     "/proxy.pac",
-    "/.btlink/proxy.pac",
 ];
 
 pub const CONTENT_TYPE: &str = "application/x-ns-proxy-autoconfig";
@@ -23,14 +25,14 @@ pub const CACHE_CONTROL: &str = "max-age=60";
 
 /// The script. `proxy` is an address, never a name: resolving a name needs the very network that may be down. `.btlink`
 /// never falls back to DIRECT: that would show the name to the provider's resolver.
-pub fn pac(proxy: SocketAddr, suffix: &str) -> String {
-    let dotted = format!(".{suffix}");
+pub fn pac(proxy: SocketAddr) -> String {
+    let dotted = format!(".{TLD}");
     let n = dotted.len();
     format!(
         r#"function FindProxyForURL(url, host) {{
   host = host.toLowerCase();
   if (host.charAt(host.length - 1) == ".") host = host.substring(0, host.length - 1);
-  if (host == "{suffix}" || host.substring(host.length - {n}) == "{dotted}")
+  if (host == "{TLD}" || host.substring(host.length - {n}) == "{dotted}")
     return "PROXY {proxy}";
   return "DIRECT";
 }}
@@ -38,9 +40,10 @@ pub fn pac(proxy: SocketAddr, suffix: &str) -> String {
     )
 }
 
-/// Is this request path one of [`PATHS`]? Escapes are compared in any case.
+/// Does this request path ask for the PAC? Escapes are compared in any case.
 pub fn is_path(path: &str) -> bool {
-    PATHS.iter().any(|known| known.eq_ignore_ascii_case(path))
+    let special = |rest: &str| rest.strip_prefix(TLD) == Some("/proxy.pac");
+    PATHS.iter().any(|known| known.eq_ignore_ascii_case(path)) || path.strip_prefix("/.").is_some_and(special)
 }
 
 #[cfg(test)]
@@ -49,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_script_is_these_bytes() {
-        let text = pac("192.168.1.2:42080".parse().unwrap(), "btlink");
+        let text = pac("192.168.1.2:42080".parse().unwrap());
         assert_eq!(
             text,
             "function FindProxyForURL(url, host) {\n  host = host.toLowerCase();\n  \
@@ -58,24 +61,42 @@ mod tests {
              return \"PROXY 192.168.1.2:42080\";\n  return \"DIRECT\";\n}\n"
         );
         assert!(text.is_ascii() && text.len() < 4096);
-        for word in ["dnsResolve", "isResolvable", "isInNet", "myIpAddress", "alert", "let ", "const ", "=>"] {
+        for word in [
+            "dnsResolve",
+            "isResolvable",
+            "isInNet",
+            "myIpAddress",
+            "alert",
+            "let ",
+            "const ",
+            "=>",
+        ] {
             assert!(!text.contains(word), "{word}");
         }
     }
 
     #[test]
     fn an_ipv6_address_stands_in_brackets() {
-        let text = pac("[fd00::2]:3128".parse().unwrap(), "btlink");
+        let text = pac("[fd00::2]:3128".parse().unwrap());
         assert!(text.contains("\"PROXY [fd00::2]:3128\""));
     }
 
     #[test]
-    fn all_six_paths_are_known_and_no_seventh() {
+    fn every_path_of_the_pac_is_known_and_no_other() {
         for path in PATHS {
             assert!(is_path(path), "{path}");
         }
         assert!(is_path("/wpad.dat%0a"));
-        for path in ["/wpad.d", "/wpad", "/", "/wpad.dat/", "/wpad.dat%20", "/proxy.pac2", "/x/wpad.dat"] {
+        assert!(is_path("/.btlink/proxy.pac"));
+        for path in [
+            "/wpad.d",
+            "/wpad",
+            "/",
+            "/wpad.dat/",
+            "/wpad.dat%20",
+            "/proxy.pac2",
+            "/x/wpad.dat",
+        ] {
             assert!(!is_path(path), "{path}");
         }
     }

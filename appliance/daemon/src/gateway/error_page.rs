@@ -25,7 +25,13 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    fn new(status: u16, title: &'static str, happened: impl Into<String>, did: &'static str, can: &'static str) -> Self {
+    fn new(
+        status: u16,
+        title: &'static str,
+        happened: impl Into<String>,
+        did: &'static str,
+        can: &'static str,
+    ) -> Self {
         Self {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
             title,
@@ -61,7 +67,10 @@ impl Trouble {
         };
         let headers = reply.headers_mut();
         // A header holds ASCII; a peer's or file's words may not.
-        let ascii: String = line.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
+        let ascii: String = line
+            .chars()
+            .map(|c| if (' '..='~').contains(&c) { c } else { '?' })
+            .collect();
         headers.insert(reply::X_REASON, reply::value(&ascii));
         if let Some(secs) = self.retry_secs {
             headers.insert(header::RETRY_AFTER, reply::value(&secs.to_string()));
@@ -97,7 +106,7 @@ pub fn refused(refusal: Refusal) -> Trouble {
             "This address is not well formed",
             "The host name of this address breaks a rule.",
             "Nothing was looked up.",
-            "Check the address: 40 hexadecimal digits, then -ih.btlink.",
+            "Check the address: 40 hexadecimal digits, then -ih and our top-level domain.",
         ),
         Refusal::Target => Trouble::new(
             400,
@@ -137,7 +146,7 @@ pub fn refused(refusal: Refusal) -> Trouble {
         Refusal::Later => Trouble::new(
             501,
             "This kind of address comes later",
-            "The address is understood, but this release opens only addresses that end in -ih.btlink with 40 digits.",
+            "The address is understood, but this release opens only addresses with 40 hexadecimal digits and -ih.",
             "Nothing was looked up.",
             "If you know the site's magnet link or infohash, open that.",
         ),
@@ -221,7 +230,7 @@ pub fn nothing_special(happened: &'static str) -> Trouble {
         "Nothing here for this site",
         happened,
         "Nothing was looked up.",
-        "See /.btlink/info for what is known of this site.",
+        "Open the site's first page.",
     )
 }
 
@@ -290,13 +299,14 @@ pub fn by_rule(status: u16) -> Trouble {
     .link("/", "Open the first page")
 }
 
-pub fn not_understood() -> Trouble {
+/// What was pasted opens nothing; `why` is the reader's own sentence.
+pub fn not_understood(why: &str) -> Trouble {
     Trouble::new(
         400,
         "This cannot be opened",
-        "No infohash was found in what you pasted.",
+        format!("What was pasted opens no site: {why}."),
         "Nothing was looked up.",
-        "Paste a magnet link, 40 hexadecimal digits, or an address that ends in -ih.btlink.",
+        "Paste a magnet link, 40 hexadecimal digits, or a site's address.",
     )
     .link("/", "Try again")
 }

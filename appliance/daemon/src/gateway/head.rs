@@ -178,7 +178,11 @@ impl Seen {
 fn length(value: &[u8]) -> Result<u64, Refused> {
     let digits = !value.is_empty() && value.len() < 19 && value.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(value).map_err(|_| LENGTH)?;
-    if digits { text.parse().map_err(|_| LENGTH) } else { Err(LENGTH) }
+    if digits {
+        text.parse().map_err(|_| LENGTH)
+    } else {
+        Err(LENGTH)
+    }
 }
 
 fn is_token(b: u8) -> bool {

@@ -5,7 +5,7 @@
 //!
 //! Reading order: `listen` (sockets, bounds), `wire` and `head` (one strict reading of each HTTP/1 head, deadlines), `route` (head ->
 //! what is asked, pure), `answer` (the way of a request), `opened` (sites kept open), `site` (a path of a site), `special`
-//! (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (the box's own names), `page` (look), `listing_page`,
+//! (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (the box's own names), `page` (look), `listing_page`, `progress_page`,
 //! `error_page` (the only place that knows status codes of troubles), `reply` (headers), `body`.
 
 mod answer;
@@ -24,13 +24,6 @@ mod route;
 mod site;
 mod special;
 mod wire;
-
-#[cfg(test)]
-mod fixture;
-#[cfg(test)]
-mod hostile_tests;
-#[cfg(test)]
-mod tests;
 
 use std::{
     future::Future,
@@ -114,8 +107,8 @@ pub struct Config {
     pub listen_proxy: Vec<SocketAddr>,
     /// The address PAC and pages name as the box; `None`: the address the client reached us on.
     pub advertise: Option<IpAddr>,
-    /// The top-level name. Another one: nothing of ours collides with a future real `.btlink`, but links of others break.
-    pub suffix: String,
+    /// Domains besides the top-level name whose hosts are sites. A domain that others control here would be theirs.
+    pub gateway_domains: Vec<String>,
     /// Further names of the box itself (mDNS name, host name). More: more names open the start page. A name that others
     /// control here would open the box to DNS rebinding.
     pub box_names: Vec<String>,
@@ -131,8 +124,8 @@ impl Default for Config {
             listen_http: Vec::new(),
             listen_proxy: Vec::new(),
             advertise: None,
-            suffix: "btlink".into(),
-            box_names: vec!["granary.local".into(), "btlink.local".into(), "localhost".into()],
+            gateway_domains: Vec::new(),
+            box_names: vec!["granary.local".into(), "localhost".into()],
             connections_max: 1024,
             per_device_max: 256,
         }
@@ -144,6 +137,8 @@ impl Default for Config {
 pub enum StartError {
     #[error("listen on {addr}: {source}")]
     Listen { addr: SocketAddr, source: io::Error },
+    #[error("gateway domain: {0}")]
+    Domain(#[from] proto::name::Error),
 }
 
 /// The open doors. The tasks behind them end with the `Tasks` group given to [`start`].
@@ -170,7 +165,7 @@ pub async fn start<S: SiteSource>(
         http: addrs(&http),
         proxy: addrs(&proxy),
     };
-    let shared = answer::Shared::new(config, &doors, source, status, tasks.clone());
+    let shared = answer::Shared::new(config, &doors, source, status, tasks.clone())?;
     let bounds = listen::Bounds::new(config.connections_max, config.per_device_max);
     for (listeners, idle) in [(http, wire::IDLE_HTTP), (proxy, wire::IDLE_PROXY)] {
         for listener in listeners {

@@ -108,7 +108,10 @@ impl Opened {
             return;
         }
         // A copy of its own: a slice would hold the whole chunk of the store alive.
-        if lock(&self.bodies).insert(file, Bytes::copy_from_slice(body)).is_none() {
+        if lock(&self.bodies)
+            .insert(file, Bytes::copy_from_slice(body))
+            .is_none()
+        {
             self.bodies_sum.fetch_add(size, Ordering::Relaxed);
         }
     }
@@ -203,7 +206,8 @@ impl<S: SiteSource> Shelf<S> {
             return Some(opened);
         }
         let deadline = Instant::now() + Duration::from_secs(5);
-        let opening = self.source.open(ih, &Hints::default(), true, deadline);
+        let hints = Hints::default();
+        let opening = self.source.open(ih, &hints, true, deadline);
         let site = tokio::time::timeout_at(deadline, opening).await.ok()?.ok()?;
         Some(Arc::new(Opened::new(ih, site, self.bodies_sum.clone())))
     }
@@ -216,7 +220,11 @@ impl<S: SiteSource> Shelf<S> {
                 return Ok(slot.outcome.clone());
             }
         }
-        let permit = self.ahead.clone().try_acquire_owned().map_err(|_| NotOpen::Busy)?;
+        let permit = self
+            .ahead
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| NotOpen::Busy)?;
         let (report, outcome) = watch::channel(None);
         let slot = Slot {
             outcome: outcome.clone(),

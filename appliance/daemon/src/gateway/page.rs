@@ -7,7 +7,7 @@ pub const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 's
                        frame-ancestors 'none'; base-uri 'none'; treat-as-public-address";
 /// The start page: a treat-as-public page could not link its own form to the box.
 pub const CSP_BOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; \
-                           form-action 'self' http://*.btlink; frame-ancestors 'none'; base-uri 'none'";
+                           form-action 'self' http:; frame-ancestors 'none'; base-uri 'none'";
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--ink:#1d2021;--soft:#5b6165;--line:#d9dcde;--paper:#fff;--wash:#f4f5f6;--go:#0b6b4f}

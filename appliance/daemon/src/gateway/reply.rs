@@ -6,7 +6,10 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
     http::request::Parts,
 };
-use proto::site::{cache, path};
+use proto::{
+    name::TLD,
+    site::{cache, path},
+};
 
 use super::body::Body;
 
@@ -50,12 +53,12 @@ pub struct Walls {
 }
 
 impl Walls {
-    pub fn new(suffix: &str) -> Self {
+    pub fn new() -> Self {
         // A page of a site counts as local address space in Chromium even when it came through the proxy: without this a
         // stranger's page reaches the router at 192.168.1.1. Chromium honours the last word, Firefox the source list.
         let host = format!(
-            "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: https: wss: http://*.{suffix} \
-             ws://*.{suffix}; form-action 'self' https: http://*.{suffix}; treat-as-public-address"
+            "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob: https: wss: http://*.{TLD} \
+             ws://*.{TLD}; form-action 'self' https: http://*.{TLD}; treat-as-public-address"
         );
         // No treat-as-public-address here: the sandboxed page itself lives on the box's address and must load its parts
         // from there; the source list already names nothing else.
@@ -197,7 +200,10 @@ impl<'a> Ask<'a> {
     }
 
     pub fn query_value(&self, name: &str) -> Option<String> {
-        self.parts.uri.query().and_then(|query| path::query_value(query, name))
+        self.parts
+            .uri
+            .query()
+            .and_then(|query| path::query_value(query, name))
     }
 
     pub fn only_if_cached(&self) -> bool {

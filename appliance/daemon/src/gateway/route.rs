@@ -2,20 +2,24 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use proto::{id::InfoHash, pac};
+use proto::{
+    id::InfoHash,
+    name::{Address, Domains, Host, TLD},
+    pac,
+};
 
 /// The names that are ours.
 #[derive(Debug, Clone)]
 pub struct Names {
-    /// Top-level name, lower case, without dots.
-    pub suffix: String,
-    /// Names of the box outside the suffix, lower case.
+    /// The top-level name and the gateway domains of the configuration.
+    pub domains: Domains,
+    /// Names of the box outside those, lower case.
     pub names: Vec<String>,
     /// The advertised address, when one is set.
     pub address: Option<IpAddr>,
 }
 
-/// Names under the suffix that are the box and can never be petnames.
+/// Reserved names under our domains that are the box; the rest of them is nobody.
 const BOX_LABELS: [&str; 4] = ["box", "admin", "www", "proxy"];
 
 /// What decides the route; all text as it came.
@@ -41,10 +45,14 @@ pub enum Route {
     Site(InfoHash),
     /// The box's own names: start page, status, path gateway. `named`: under the suffix or by proxy, so the client can
     /// reach sites' own hosts too.
-    Own { named: bool },
+    Own {
+        named: bool,
+    },
     Pac,
-    /// 307 to another host, same path and query.
+    /// 307 from an old name to its new host, same path and query.
     Moved(String),
+    /// 308 from another spelling to the one host of a site.
+    Respelled(String),
     /// `OPTIONS *`.
     Server,
     Refuse(Refusal),
@@ -93,23 +101,47 @@ fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
     if !by_proxy && pac::is_path(head.path) {
         return Ok(Route::Pac);
     }
-    if by_proxy && !head.scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("http")) {
+    if let (None, Some(hash)) = (head.authority, head.host.and_then(plain_site)) {
+        return Ok(Route::Site(hash));
+    }
+    if by_proxy
+        && !head
+            .scheme
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http"))
+    {
         return Err(foreign_scheme(head, names));
     }
     let host = one_host(head)?;
     match place(&host, names, head.local)? {
-        Place::Own { .. } if pac::is_path(head.path) => Ok(Route::Pac),
+        Place::Own { .. } | Place::Site { .. } if pac::is_path(head.path) => Ok(Route::Pac),
         Place::Own { named } => Ok(Route::Own {
             named: named || by_proxy,
         }),
-        Place::Under(label) if pac::is_path(head.path) => {
-            site(&label).map(|_| Route::Pac)
+        Place::Site {
+            respelled: Some(to), ..
+        } => Ok(Route::Respelled(to)),
+        Place::Site {
+            address: Address::Torrent(hash),
+            ..
+        } => Ok(Route::Site(hash)),
+        Place::Site {
+            address: Address::Petname(_),
+            ..
         }
-        Place::Under(label) => site(&label).map(Route::Site),
+        | Place::Nobody => Err(Refusal::NoSuchName),
+        Place::Site { .. } => Err(Refusal::Later),
         Place::Old(new) => Ok(Route::Moved(new)),
         Place::Elsewhere if by_proxy => Err(Refusal::NotOurs),
         Place::Elsewhere => Err(Refusal::Stranger),
     }
+}
+
+/// The commonest Host in its one spelling, read without an allocation: 40 digits, `-ih.`, the top-level name.
+fn plain_site(host: &str) -> Option<InfoHash> {
+    let digits = host.get(..40)?;
+    let tail = host[40..].strip_prefix("-ih.")?.strip_prefix(TLD)?;
+    let lower = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    (lower && matches!(tail, "" | ":80")).then(|| InfoHash::from_hex(digits))?
 }
 
 fn tunnel(head: &Head<'_>, names: &Names) -> Refusal {
@@ -118,7 +150,9 @@ fn tunnel(head: &Head<'_>, names: &Names) -> Refusal {
     };
     match place(&host, names, head.local) {
         Err(refusal) => refusal,
-        Ok(Place::Under(_) | Place::Own { named: true }) if port == Some(443) => Refusal::NoTls,
+        Ok(Place::Site { .. } | Place::Nobody | Place::Own { named: true }) if port == Some(443) => {
+            Refusal::NoTls
+        }
         Ok(_) => Refusal::Tunnel,
     }
 }
@@ -126,7 +160,7 @@ fn tunnel(head: &Head<'_>, names: &Names) -> Refusal {
 /// `https:` to one of our names in absolute form has no door yet; everything else is not for us.
 fn foreign_scheme(head: &Head<'_>, names: &Names) -> Refusal {
     match one_host(head).and_then(|host| place(&host, names, head.local)) {
-        Ok(Place::Under(_) | Place::Own { .. }) => Refusal::Target,
+        Ok(Place::Site { .. } | Place::Nobody | Place::Own { .. }) => Refusal::Target,
         Ok(_) => Refusal::NotOurs,
         Err(refusal) => refusal,
     }
@@ -154,7 +188,10 @@ fn split_port(text: &str) -> Option<(String, Option<u16>)> {
         Some(rest) => {
             let (inside, after) = rest.split_once(']')?;
             inside.parse::<Ipv6Addr>().ok()?;
-            (&text[..inside.len() + 2], after.strip_prefix(':').or(after.is_empty().then_some(""))?)
+            (
+                &text[..inside.len() + 2],
+                after.strip_prefix(':').or(after.is_empty().then_some(""))?,
+            )
         }
         None => text.split_once(':').unwrap_or((text, "")),
     };
@@ -185,57 +222,49 @@ fn is_name(host: &str) -> bool {
 }
 
 enum Place {
-    Own { named: bool },
-    /// Everything before `.suffix`.
-    Under(String),
-    /// The new spelling of an old `.bt` name.
+    Own {
+        named: bool,
+    },
+    Site {
+        address: Address,
+        /// The host to use instead.
+        respelled: Option<String>,
+    },
+    /// Under one of our domains, but reserved.
+    Nobody,
+    /// The new spelling of an old name.
     Old(String),
     Elsewhere,
 }
 
 fn place(host: &str, names: &Names, local: IpAddr) -> Result<Place, Refusal> {
-    let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let literal = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
     if let Ok(address) = literal.parse::<IpAddr>() {
         let (address, local) = (address.to_canonical(), local.to_canonical());
         let ours = address == local || names.address.is_some_and(|own| own.to_canonical() == address);
-        return Ok(if ours { Place::Own { named: false } } else { Place::Elsewhere });
-    }
-    if host == names.suffix {
-        return Ok(Place::Own { named: true });
-    }
-    if let Some(front) = host.strip_suffix(names.suffix.as_str()).and_then(|rest| rest.strip_suffix('.')) {
-        return Ok(match BOX_LABELS.contains(&front) {
-            true => Place::Own { named: true },
-            false => Place::Under(front.to_owned()),
+        return Ok(if ours {
+            Place::Own { named: false }
+        } else {
+            Place::Elsewhere
         });
     }
-    if names.names.iter().any(|name| name == host) {
-        return Ok(Place::Own { named: false });
-    }
-    Ok(old_name(host, &names.suffix).map_or(Place::Elsewhere, Place::Old))
-}
-
-/// `cast.hello.pk.bt` was the first spelling of `cast.hello-pk.btlink`.
-fn old_name(host: &str, suffix: &str) -> Option<String> {
-    let front = host.strip_suffix(".bt")?;
-    let (rest, kind) = front.rsplit_once('.')?;
-    matches!(kind, "ih" | "pk").then(|| format!("{rest}-{kind}.{suffix}"))
-}
-
-/// The part before the suffix, as an address of a site that can be opened now.
-fn site(front: &str) -> Result<InfoHash, Refusal> {
-    let last = front.rsplit('.').next().unwrap_or(front);
-    if let Some(digits) = last.strip_suffix("-ih") {
-        return match (InfoHash::from_hex(digits), digits.len()) {
-            (Some(hash), 40) => Ok(hash),
-            (None, 1..=50) if digits.bytes().all(|b| b.is_ascii_alphanumeric()) && digits.len() > 40 => {
-                Err(Refusal::Later)
-            }
-            _ => Err(Refusal::Host),
-        };
-    }
-    if ["-pk", "-pkx", "-44", "-dl"].iter().any(|end| last.ends_with(end)) {
-        return Err(Refusal::Later);
-    }
-    Err(Refusal::NoSuchName)
+    Ok(match names.domains.read(host).map_err(|_| Refusal::Host)? {
+        Host::Root { .. } => Place::Own { named: true },
+        Host::Reserved { name, .. } if BOX_LABELS.contains(&name.as_str()) => Place::Own { named: true },
+        Host::Reserved { .. } => Place::Nobody,
+        Host::Site {
+            address,
+            canonical,
+            respelled,
+        } => Place::Site {
+            address,
+            respelled: respelled.then_some(canonical),
+        },
+        Host::Old { now } => Place::Old(now),
+        Host::Foreign(name) if names.names.contains(&name) => Place::Own { named: false },
+        Host::Foreign(_) => Place::Elsewhere,
+    })
 }

@@ -121,8 +121,17 @@ impl<'a, S: SiteSource> Visit<'a, S> {
     }
 
     fn moved(&self, to: &str) -> Reply {
-        let query = self.ask.parts.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        reply::redirect(StatusCode::PERMANENT_REDIRECT, &format!("{}{to}{query}", self.base))
+        let query = self
+            .ask
+            .parts
+            .uri
+            .query()
+            .map(|query| format!("?{query}"))
+            .unwrap_or_default();
+        reply::redirect(
+            StatusCode::PERMANENT_REDIRECT,
+            &format!("{}{to}{query}", self.base),
+        )
     }
 
     fn listing(&self, opened: &Arc<Opened>, path: &SitePath) -> Reply {
@@ -158,7 +167,9 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         });
         let folder = path::join(&parent[..exists.unwrap_or(0)]);
         let mut reply = error_page::no_such_file(format!("{}{folder}/", self.base)).reply(self.ask);
-        reply.headers_mut().insert(reply::X_BT_ROOTS, reply::value(&self.ih.to_string()));
+        reply
+            .headers_mut()
+            .insert(reply::X_BT_ROOTS, reply::value(&self.ih.to_string()));
         reply
     }
 
@@ -178,7 +189,9 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         });
         match rules.await {
             Ok(Ok(rules)) => Ok(rules.answer(self.ask.path())),
-            Ok(Err(bad)) => Err(Box::new(error_page::bad_redirects(format!("{bad}.")).reply(self.ask))),
+            Ok(Err(bad)) => Err(Box::new(
+                error_page::bad_redirects(format!("{bad}.")).reply(self.ask),
+            )),
             Err(err) => Err(Box::new(self.unread(opened, &err, file, 0))),
         }
     }
@@ -270,9 +283,13 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         if range != Range::Whole {
             *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
             let text = format!("bytes {start}-{}/{length}", start + len - 1);
-            reply.headers_mut().insert(header::CONTENT_RANGE, reply::value(&text));
+            reply
+                .headers_mut()
+                .insert(header::CONTENT_RANGE, reply::value(&text));
         }
-        reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(len));
+        reply
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(len));
         reply
     }
 
@@ -281,21 +298,35 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         let headers = reply.headers_mut();
         if status != StatusCode::OK {
             headers.remove(header::ETAG);
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+            headers.insert(
+                header::CACHE_CONTROL,
+                HeaderValue::from_static("public, max-age=60"),
+            );
         }
         if self.ask.parts.uri.query().is_none() {
             return;
         }
         let name = self.ask.query_value("filename");
-        let download = self.ask.query_value("download").is_some_and(|text| text == "true");
+        let download = self
+            .ask
+            .query_value("download")
+            .is_some_and(|text| text == "true");
         if name.is_some() || download {
-            let saved = headers.get(reply::X_BT_PATH).and_then(|value| value.to_str().ok());
+            let saved = headers
+                .get(reply::X_BT_PATH)
+                .and_then(|value| value.to_str().ok());
             let saved = saved.and_then(|path| path.rsplit('/').next()).map(str::to_owned);
             headers.insert(header::CONTENT_DISPOSITION, disposition(name, saved, download));
         }
     }
 
-    async fn body(&self, opened: &Arc<Opened>, file: usize, start: u64, len: u64) -> Result<Body, Box<Reply>> {
+    async fn body(
+        &self,
+        opened: &Arc<Opened>,
+        file: usize,
+        start: u64,
+        len: u64,
+    ) -> Result<Body, Box<Reply>> {
         let whole = start == 0 && len == opened.info().files[file].length;
         if self.ask.is_head() || len == 0 {
             return Ok(Body::empty());
@@ -304,7 +335,9 @@ impl<'a, S: SiteSource> Visit<'a, S> {
             return Ok(Body::bytes(body));
         }
         let source = self.shared.shelf.source();
-        if self.ask.only_if_cached() && source.held_bytes(&opened.site, file) < opened.info().files[file].length {
+        if self.ask.only_if_cached()
+            && source.held_bytes(&opened.site, file) < opened.info().files[file].length
+        {
             return Err(Box::new(error_page::not_stored().reply(self.ask)));
         }
         let want = usize::try_from(len).unwrap_or(CHUNK).min(CHUNK);
@@ -316,13 +349,22 @@ impl<'a, S: SiteSource> Visit<'a, S> {
             }
             return Ok(Body::bytes(first.slice(..len as usize)));
         }
-        Ok(stream_file(source.clone(), opened.clone(), file, start, len, first))
+        Ok(stream_file(
+            source.clone(),
+            opened.clone(),
+            file,
+            start,
+            len,
+            first,
+        ))
     }
 
     fn past_the_end(&self, length: u64) -> Reply {
         let mut reply = error_page::unsatisfiable().reply(self.ask);
         let text = format!("bytes */{length}");
-        reply.headers_mut().insert(header::CONTENT_RANGE, reply::value(&text));
+        reply
+            .headers_mut()
+            .insert(header::CONTENT_RANGE, reply::value(&text));
         reply
     }
 
@@ -378,15 +420,26 @@ fn bodiless(status: StatusCode, headers: &HeaderMap) -> Reply {
 fn disposition(asked: Option<String>, saved: Option<String>, download: bool) -> HeaderValue {
     let kind = if download { "attachment" } else { "inline" };
     let asked = asked.map(|name| name.replace(['/', '\\'], "_"));
-    let escaped = match asked.as_deref().filter(|name| !name.is_empty() && name.len() <= 255) {
+    let escaped = match asked
+        .as_deref()
+        .filter(|name| !name.is_empty() && name.len() <= 255)
+    {
         Some(name) => path::escape(name).to_string().replace('\'', "%27"),
         None => saved.unwrap_or_default().replace('\'', "%27"),
     };
     let plain: String = escaped
         .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
         .collect();
-    reply::value(&format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{escaped}"))
+    reply::value(&format!(
+        "{kind}; filename=\"{plain}\"; filename*=UTF-8''{escaped}"
+    ))
 }
 
 /// The rest of a file after its first chunk: the next chunk is read when the client has taken the one before.

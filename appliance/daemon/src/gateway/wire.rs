@@ -135,7 +135,11 @@ impl<T> Wire<T> {
         if let Mode::Body(left) = self.mode {
             let take = left.min(self.inbox.len() as u64);
             self.ready.unsplit(self.inbox.split_to(take as usize));
-            self.mode = if left > take { Mode::Body(left - take) } else { Mode::Head };
+            self.mode = if left > take {
+                Mode::Body(left - take)
+            } else {
+                Mode::Head
+            };
             return;
         }
         match head::end(&self.inbox, &mut self.searched) {
@@ -270,7 +274,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Wire<T> {
 }
 
 impl<T: AsyncWrite + Unpin> Wire<T> {
-    fn watch_write(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        wrote: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         match wrote {
             Poll::Ready(done) => {
                 self.stalled = None;

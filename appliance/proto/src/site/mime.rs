@@ -101,7 +101,9 @@ pub fn by_name(name: &str) -> Option<&'static str> {
         return None;
     }
     let lower = extension.to_ascii_lowercase();
-    let at = TABLE.binary_search_by(|(known, _)| (*known).cmp(lower.as_str())).ok()?;
+    let at = TABLE
+        .binary_search_by(|(known, _)| (*known).cmp(lower.as_str()))
+        .ok()?;
     Some(TABLE[at].1)
 }
 
@@ -183,8 +185,14 @@ mod tests {
     fn unknown_content_is_shown_only_when_it_cannot_do_anything() {
         assert_eq!(by_content(b"\x89PNG\r\n\x1a\n...."), "image/png");
         assert_eq!(by_content(b"Licence text\n"), "text/plain; charset=utf-8");
-        assert_eq!(by_content(b"<script>alert(1)</script>"), "text/plain; charset=utf-8");
-        assert_eq!(by_content("caf\u{e9}".as_bytes().split_at(4).0), "text/plain; charset=utf-8");
+        assert_eq!(
+            by_content(b"<script>alert(1)</script>"),
+            "text/plain; charset=utf-8"
+        );
+        assert_eq!(
+            by_content("caf\u{e9}".as_bytes().split_at(4).0),
+            "text/plain; charset=utf-8"
+        );
         assert_eq!(by_content(b"MZ\x90\0\x03"), UNKNOWN);
         assert_eq!(by_content(b"\xff\xfe\xfd"), UNKNOWN);
         assert_eq!(by_content(b""), UNKNOWN);

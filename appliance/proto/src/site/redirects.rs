@@ -87,7 +87,11 @@ impl Rules {
 fn rule(words: &[&str]) -> Result<Rule, &'static str> {
     let (from, to, status) = match words {
         [from, to] => (from, to, 301),
-        [from, to, status] => (from, to, status.parse().map_err(|_| "the status is not a number")?),
+        [from, to, status] => (
+            from,
+            to,
+            status.parse().map_err(|_| "the status is not a number")?,
+        ),
         _ => return Err("a rule is: from, to, and perhaps a status"),
     };
     if !STATUSES.contains(&status) {

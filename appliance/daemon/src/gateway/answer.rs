@@ -1,0 +1,193 @@
+//! The way of a request: head -> route -> room. Holds what all connections share.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use hyper::{
+    Method, Request, StatusCode, Version,
+    body::Incoming,
+    header::{self, HeaderValue},
+    http::request::Parts,
+};
+use proto::{
+    name::{Domains, TLD},
+    pac,
+};
+
+use super::{
+    Config, Doors, SiteSource, StartError, Status,
+    body::Body,
+    box_pages, error_page,
+    opened::Shelf,
+    reply::{self, Ask, Reply, Wall, Walls},
+    route::{self, Head, Names, Refusal, Route},
+    site::Visit,
+    special,
+    wire::{Answering, REFUSED},
+};
+use crate::tasks::Tasks;
+
+/// What every request needs. One per gateway.
+pub struct Shared<S> {
+    pub shelf: Shelf<S>,
+    pub names: Names,
+    pub walls: Walls,
+    pub status: Status,
+    proxy_port: u16,
+    /// The PAC for the advertised address; clients on other addresses get one of their own.
+    pac: Option<Bytes>,
+}
+
+/// Where a request came in.
+#[derive(Debug, Clone, Copy)]
+pub struct Came {
+    pub local: SocketAddr,
+}
+
+impl<S: SiteSource> Shared<S> {
+    pub fn new(
+        config: &Config,
+        doors: &Doors,
+        source: Arc<S>,
+        status: Status,
+        tasks: Tasks,
+    ) -> Result<Arc<Self>, StartError> {
+        let address = config.advertise;
+        // A box without a proxy door (tests, DNS-only homes) has both on one port.
+        let door = doors.proxy.first().or(doors.http.first());
+        let proxy_port = door.map_or(0, SocketAddr::port);
+        let names = config
+            .box_names
+            .iter()
+            .map(|name| name.to_ascii_lowercase())
+            .collect();
+        Ok(Arc::new(Self {
+            shelf: Shelf::new(source, tasks),
+            names: Names {
+                domains: Domains::new(&config.gateway_domains)?,
+                names,
+                address,
+            },
+            walls: Walls::new(),
+            status,
+            proxy_port,
+            pac: address.map(|address| Bytes::from(pac::pac(SocketAddr::new(address, proxy_port)))),
+        }))
+    }
+
+    /// Where the PAC sends a client that reached us on `local`.
+    pub fn proxy(&self, local: IpAddr) -> SocketAddr {
+        SocketAddr::new(
+            self.names.address.unwrap_or(local.to_canonical()),
+            self.proxy_port,
+        )
+    }
+}
+
+/// Answers one request; never fails, so that every trouble has words.
+pub async fn answer<S: SiteSource>(
+    shared: Arc<Shared<S>>,
+    came: Came,
+    answering: Answering,
+    request: Request<Incoming>,
+) -> Result<Reply, Infallible> {
+    let (parts, _body) = request.into_parts();
+    let mut reply = decide(&shared, came, &parts).await;
+    if parts.method == Method::HEAD {
+        empty(&mut reply);
+    }
+    Ok(reply.map(|body| body.hold(answering)))
+}
+
+/// HEAD: the headers of the GET, its length included, without the bytes.
+fn empty(reply: &mut Reply) {
+    let length = reply.body().len();
+    reply
+        .headers_mut()
+        .entry(header::CONTENT_LENGTH)
+        .or_insert(HeaderValue::from(length));
+    *reply.body_mut() = Body::empty();
+}
+
+async fn decide<S: SiteSource>(shared: &Arc<Shared<S>>, came: Came, parts: &Parts) -> Reply {
+    if parts.method.as_str() == REFUSED {
+        return error_page::refused_head(parts.uri.path());
+    }
+    let ask = Ask::new(parts);
+    match route_of(shared, came, parts) {
+        Route::Site(_) | Route::Server if parts.method == Method::OPTIONS => reply::options(),
+        Route::Server => reply::options(),
+        Route::Pac => pac_reply(shared, came.local.ip(), ask.path()),
+        Route::Site(ih) => {
+            let visit = Visit::new(shared, &ask, ih, Wall::Host, String::new());
+            let raw = ask.path();
+            match special_path(raw) {
+                Some(special) => special::serve(&visit, special).await,
+                None => visit.serve(raw).await,
+            }
+        }
+        Route::Own { named } => box_pages::serve(shared, came, &ask, named).await,
+        Route::Moved(host) => elsewhere(StatusCode::TEMPORARY_REDIRECT, &host, parts),
+        Route::Respelled(host) => elsewhere(StatusCode::PERMANENT_REDIRECT, &host, parts),
+        Route::Refuse(refusal) => {
+            let mut reply = error_page::refused(refusal).reply(&ask);
+            // A body that came along is not read.
+            if matches!(
+                refusal,
+                Refusal::Method | Refusal::NotOurs | Refusal::Tunnel | Refusal::NoTls
+            ) && parts.version < Version::HTTP_2
+            {
+                reply
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            reply
+        }
+    }
+}
+
+fn route_of<S>(shared: &Shared<S>, came: Came, parts: &Parts) -> Route {
+    let host = parts.headers.get(header::HOST);
+    let Ok(host) = host.map(HeaderValue::to_str).transpose() else {
+        return Route::Refuse(Refusal::Host);
+    };
+    let head = Head {
+        method: parts.method.as_str(),
+        scheme: parts.uri.scheme_str(),
+        authority: parts.uri.authority().map(|authority| authority.as_str()),
+        host,
+        path: parts.uri.path(),
+        http2: parts.version == Version::HTTP_2,
+        local: came.local.ip(),
+    };
+    route::route(&head, &shared.names)
+}
+
+/// The rest of `/.<tld>/…`; on every host of ours.
+fn special_path(path: &str) -> Option<&str> {
+    let rest = path.strip_prefix("/.")?.strip_prefix(TLD)?;
+    rest.strip_prefix('/').or(rest.is_empty().then_some(""))
+}
+
+fn elsewhere(status: StatusCode, host: &str, parts: &Parts) -> Reply {
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    reply::redirect(status, &format!("http://{host}{path}"))
+}
+
+fn pac_reply<S: SiteSource>(shared: &Shared<S>, local: IpAddr, path: &str) -> Reply {
+    let script = match &shared.pac {
+        Some(script) => script.clone(),
+        None => Bytes::from(pac::pac(shared.proxy(local))),
+    };
+    let kind = HeaderValue::from_static(pac::CONTENT_TYPE);
+    let mut reply = reply::data(kind, pac::CACHE_CONTROL, script);
+    if special_path(path).is_some() {
+        let name = reply::value(&format!("inline; filename={TLD}.pac"));
+        reply.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+    }
+    reply
+}
