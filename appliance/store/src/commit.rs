@@ -216,6 +216,8 @@ impl Core {
             Ok(no)
         })?;
         writer.marked.insert(no);
+        // Until the folder is synced too, a cut may take the file away: then it is looked at before it is used.
+        writer.unsure.insert(no);
         let db = self.segments.get(no);
         // A file of that name can only be the rest of a lost state: it is kept, out of the way.
         if self
@@ -230,6 +232,7 @@ impl Core {
         db.open_writing(true)?;
         db.write(crate::recover::make_segment)?;
         self.disk.sync_folder(Place::Content)?;
+        writer.unsure.remove(&no);
         Ok(no)
     }
 

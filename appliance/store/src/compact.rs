@@ -18,6 +18,8 @@ use crate::{
 /// Disk use above live bytes that starts a compaction: in hundredths of the live bytes, and at least this many bytes.
 const SLACK_PERCENT: u64 = 6;
 const SLACK_BYTES: u64 = 3 << 20;
+/// What redb needs for a file beside its values; moving pieces does not win it back.
+const FILE_BYTES: u64 = 1 << 20;
 /// Bytes moved per tick. More: space comes back sooner. Less: readers notice less.
 const MOVE_BYTES: u64 = 16 << 20;
 const LOOK_SECS: u64 = 30;
@@ -27,6 +29,10 @@ impl Core {
         let mut writer = self.writer.held();
         let now = self.now.load(std::sync::atomic::Ordering::Acquire);
         if writer.emptying.is_none() {
+            // A segment that was not looked at since a crash may not even be a database yet.
+            if !writer.unsure.is_empty() {
+                return Ok(());
+            }
             if now.saturating_sub(writer.compacted) < LOOK_SECS && writer.compacted != 0 {
                 return Ok(());
             }
@@ -54,7 +60,7 @@ impl Core {
             let on_disk = self.disk.used(Place::Content, &name_of(no)).unwrap_or(0);
             used += on_disk;
             live += bytes;
-            wastes.push((on_disk.saturating_sub(bytes), no, on_disk));
+            wastes.push((on_disk.saturating_sub(bytes + FILE_BYTES), no, on_disk));
         }
         if used <= live + (live * SLACK_PERCENT / 100).max(SLACK_BYTES) {
             return Ok(None);

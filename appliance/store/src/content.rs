@@ -42,7 +42,10 @@ impl Core {
     fn adopt_folder(&self, found: Option<u64>) -> Result<(), Error> {
         self.disk.lock(Place::Content)?;
         let id = match found {
-            Some(id) => id,
+            Some(id) => {
+                self.disk.sync_folder(Place::Content)?;
+                id
+            }
             None => {
                 let mut seed = [0; 8];
                 aws_lc_rs::rand::fill(&mut seed).map_err(|_| Error::Io("no random numbers".into()))?;

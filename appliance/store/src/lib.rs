@@ -12,6 +12,7 @@ use proto::{id::InfoHash, metainfo::Info};
 
 use crate::locks::Lock;
 
+mod audit;
 mod ballast;
 mod cache;
 mod cells;
@@ -39,6 +40,7 @@ mod sites;
 mod state;
 mod tables;
 
+pub use audit::Audit;
 pub use error::Error;
 pub use pieces::Pieces;
 
@@ -152,6 +154,11 @@ impl Store {
     /// Commits all completed pieces durably now.
     pub fn flush(&self) -> Result<(), Error> {
         self.core.commit()
+    }
+
+    /// Checks every rule that ties the tables together, and hashes every stored piece. Slow: for tests and doctors.
+    pub fn audit(&self) -> Result<Audit, Error> {
+        self.core.audit()
     }
 
     // --- sites ---

@@ -46,6 +46,7 @@ impl Core {
 
     pub fn look_at(&self, writer: &mut Writer, segment: u32) -> Result<(), Error> {
         let db = self.segments.get(segment);
+        self.disk.sync_folder(Place::Content)?;
         let there = self.disk.list(Place::Content)?.contains(&name_of(segment));
         let live = self
             .segment_rows()?

@@ -41,6 +41,7 @@ fn prepare(disk: &Arc<dyn Disk>, db: &Db) -> Result<(), Error> {
     let there = disk.list(Place::State)?.iter().any(|name| name == STATE_FILE);
     if there {
         match migrate::run(disk, db) {
+            Ok(()) => Ok(disk.sync_folder(Place::State)?),
             // What cannot be written now can still be read; `tick` tries again.
             Err(Error::Full(_) | Error::ReadOnly(_) | Error::Denied(_)) => db.read(check_tables),
             other => other,

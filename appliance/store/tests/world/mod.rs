@@ -1,6 +1,9 @@
 //! Builders the tests of this crate share.
 #![allow(dead_code)]
 
+pub mod sim;
+pub mod trial;
+
 use std::path::Path;
 
 use bytes::Bytes;

@@ -1,0 +1,52 @@
+//! Power cuts and I/O errors, in memory: see `world/sim.rs` for what a cut can leave.
+
+mod world;
+
+use world::{
+    sim::{Failure, Plant},
+    trial::{cut_campaign, fail_campaign},
+};
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+const EROFS: i32 = 30;
+
+#[test]
+fn every_acknowledged_change_survives_a_power_cut() {
+    let (mut images, mut double) = (0, 0);
+    for seed in 1..=40 {
+        let score = cut_campaign(Plant::Nothing, seed, 60, 60);
+        assert!(score.bad.is_empty(), "{:#?}", score.bad);
+        (images, double) = (images + score.images, double + score.double);
+    }
+    println!("power cuts survived: {images} single, {double} double");
+    assert!(images > 1000);
+}
+
+#[test]
+fn the_injector_finds_planted_bugs() {
+    for plant in [Plant::NoContentSync, Plant::NoStateSync, Plant::NoFolderSync] {
+        let found: usize = (1..=4)
+            .map(|seed| cut_campaign(plant, seed, 40, 30).bad.len())
+            .sum();
+        println!("{plant:?}: found in {found} images");
+        assert!(found > 0, "{plant:?} was not found");
+    }
+}
+
+#[test]
+fn an_error_at_any_operation_loses_nothing_promised() {
+    let mut runs = 0;
+    for errno in [EIO, ENOSPC, EROFS] {
+        for for_ever in [false, true] {
+            for at in (1..700).step_by(11) {
+                let failure = Failure { at, for_ever, errno };
+                if let Err(text) = fail_campaign(at, 40, failure) {
+                    panic!("{failure:?}: {text}");
+                }
+                runs += 1;
+            }
+        }
+    }
+    println!("runs with an injected error survived: {runs}");
+}
