@@ -1,0 +1,92 @@
+#!/usr/bin/python3
+"""One libtorrent DHT node on loopback, driven by lines. Needs python3-libtorrent (Debian).
+
+Usage: dht_libtorrent.py [HOST:PORT of a node it shall know]
+In:    announce INFOHASH | find INFOHASH | nodes
+Out:   {"ready": PORT} | {"announced": INFOHASH, "port": PORT} | {"peers": ["127.0.0.1:7777"]} | {"nodes": N}
+"""
+import json
+import sys
+import time
+
+import libtorrent as lt
+
+LOOPBACK = {
+    "listen_interfaces": "127.0.0.1:0",
+    "enable_dht": True,
+    "enable_lsd": False,
+    "enable_upnp": False,
+    "enable_natpmp": False,
+    "dht_bootstrap_nodes": "",
+    "dht_restrict_routing_ips": False,
+    "dht_restrict_search_ips": False,
+    "dht_enforce_node_id": False,
+    "dht_prefer_verified_node_ids": False,
+    "dht_ignore_dark_internet": False,
+    "dht_block_ratelimit": 100000,
+    "dht_upload_rate_limit": 10000000,
+    "allow_multiple_connections_per_ip": True,
+    "alert_mask": lt.alert.category_t.dht_notification | lt.alert.category_t.dht_operation_notification
+    | lt.alert.category_t.stats_notification,
+}
+
+
+def say(**what):
+    print(json.dumps(what), flush=True)
+
+
+def wait_for(session, kind, seconds):
+    """Every alert of one kind until the time is over; None at its end."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        session.wait_for_alert(100)
+        yield from (alert for alert in session.pop_alerts() if isinstance(alert, kind))
+
+
+def table_size(session):
+    session.post_dht_stats()
+    for alert in wait_for(session, lt.dht_stats_alert, 2):
+        return sum(bucket["num_nodes"] for bucket in alert.routing_table)
+    return 0
+
+
+def announce(session, infohash):
+    """As a torrent, since these bindings cannot pass the flags of dht_announce; hence with the session's own port."""
+    params = lt.parse_magnet_uri(f"magnet:?xt=urn:btih:{infohash}")
+    params.save_path = "/nonexistent"
+    session.add_torrent(params).force_dht_announce()
+    return session.listen_port()
+
+
+def find(session, infohash):
+    peers = set()
+    session.dht_get_peers(infohash)
+    for alert in wait_for(session, lt.dht_get_peers_reply_alert, 1.5):
+        if alert.info_hash == infohash:
+            peers.update(f"{ip}:{port}" for ip, port in alert.peers())
+            if peers:
+                break
+    return sorted(peers)
+
+
+def main():
+    session = lt.session(LOOPBACK)
+    while session.listen_port() == 0:
+        session.wait_for_alert(50)
+    if len(sys.argv) > 1:
+        host, port = sys.argv[1].rsplit(":", 1)
+        session.add_dht_node((host, int(port)))
+    say(ready=session.listen_port())
+    for line in sys.stdin:
+        words = line.split()
+        if words[0] == "nodes":
+            say(nodes=table_size(session))
+            continue
+        infohash = lt.sha1_hash(bytes.fromhex(words[1]))
+        if words[0] == "announce":
+            say(announced=words[1], port=announce(session, words[1]))
+        elif words[0] == "find":
+            say(peers=find(session, infohash))
+
+
+main()
