@@ -33,19 +33,32 @@ impl Foreign {
 
     async fn npm(known: SocketAddr) -> Self {
         let mut command = Command::new("node");
-        command.arg(script("dht_npm.mjs")).env("NODE_MODULES", npm_modules());
+        command
+            .arg(script("dht_npm.mjs"))
+            .env("NODE_MODULES", npm_modules());
         Self::start(command, known).await
     }
 
     async fn start(mut command: Command, known: SocketAddr) -> Self {
-        command.arg(known.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command
+            .arg(known.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true);
         let mut child = command.spawn().expect("tests/setup.sh has installed it");
         let stdin = child.stdin.take().expect("piped");
         let stdout = BufReader::new(child.stdout.take().expect("piped")).lines();
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut foreign = Self { _child: child, stdin, stdout, addr };
+        let mut foreign = Self {
+            _child: child,
+            stdin,
+            stdout,
+            addr,
+        };
         let ready = foreign.next_line().await;
-        foreign.addr.set_port(ready["ready"].as_u64().expect("a port") as u16);
+        foreign
+            .addr
+            .set_port(ready["ready"].as_u64().expect("a port") as u16);
         foreign
     }
 
@@ -55,7 +68,10 @@ impl Foreign {
     }
 
     async fn say(&mut self, line: &str) -> Value {
-        self.stdin.write_all(format!("{line}\n").as_bytes()).await.expect("it runs");
+        self.stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .expect("it runs");
         self.next_line().await
     }
 
@@ -82,13 +98,18 @@ impl Foreign {
             loop {
                 let said = self.say(&format!("find {ih}")).await;
                 let peers = said["peers"].as_array().expect("a list").clone();
-                if peers.iter().any(|found| found.as_str() == Some(&peer.to_string())) {
+                if peers
+                    .iter()
+                    .any(|found| found.as_str() == Some(&peer.to_string()))
+                {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        timeout(DEADLINE, found).await.expect("the foreign node finds the peer");
+        timeout(DEADLINE, found)
+            .await
+            .expect("the foreign node finds the peer");
     }
 }
 
@@ -149,9 +170,15 @@ async fn in_one_net_with_libtorrent_and_npm_everyone_finds_everyone() {
 async fn foreign_nodes_keep_our_announces() {
     for n in 0..2 {
         let tasks = Tasks::new();
-        let ours = Dht::start_with(bench::config(None), None, &tasks).await.expect("started");
+        let ours = Dht::start_with(bench::config(None), None, &tasks)
+            .await
+            .expect("started");
         let addr = ours.local_addrs()[0];
-        let foreign = if n == 0 { Foreign::libtorrent(addr).await } else { Foreign::npm(addr).await };
+        let foreign = if n == 0 {
+            Foreign::libtorrent(addr).await
+        } else {
+            Foreign::npm(addr).await
+        };
         ours.ping_node(foreign.addr);
         let ih = hash(10 + n);
         let stored = async {
@@ -159,9 +186,13 @@ async fn foreign_nodes_keep_our_announces() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(DEADLINE, stored).await.expect("the only other node stores it");
+        timeout(DEADLINE, stored)
+            .await
+            .expect("the only other node stores it");
         // Our first node keeps nothing of its own, so this comes from the foreign one.
-        let other = Dht::start_with(bench::config(Some(foreign.addr)), None, &tasks).await.expect("started");
+        let other = Dht::start_with(bench::config(Some(foreign.addr)), None, &tasks)
+            .await
+            .expect("started");
         finds(&other, ih, SocketAddr::from(([127, 0, 0, 1], 7_100))).await;
         assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
     }
@@ -173,14 +204,19 @@ async fn mainline_and_we_find_each_others_peers() {
     let tasks = Tasks::new();
     let testnet = mainline::Testnet::builder(6).build().expect("a net on loopback");
     let router: SocketAddr = testnet.bootstrap[0].parse().expect("an address");
-    let ours = Dht::start_with(bench::config(Some(router)), None, &tasks).await.expect("started");
+    let ours = Dht::start_with(bench::config(Some(router)), None, &tasks)
+        .await
+        .expect("started");
     let target = |ih: InfoHash| mainline::Id::from_bytes(ih.0).expect("20 bytes");
 
     let announced = hash(20);
     let (done, wait) = tokio::sync::oneshot::channel();
     let node = testnet.nodes[4].clone();
     std::thread::spawn(move || done.send(node.announce_peer(target(announced), Some(7020)).is_ok()));
-    assert!(timeout(DEADLINE, wait).await.expect("in time").expect("it ran"), "mainline announces");
+    assert!(
+        timeout(DEADLINE, wait).await.expect("in time").expect("it ran"),
+        "mainline announces"
+    );
     finds(&ours, announced, SocketAddr::from(([127, 0, 0, 1], 7020))).await;
 
     let stored = async {
@@ -188,7 +224,9 @@ async fn mainline_and_we_find_each_others_peers() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(DEADLINE, stored).await.expect("mainline nodes store ours");
+    timeout(DEADLINE, stored)
+        .await
+        .expect("mainline nodes store ours");
     let (done, wait) = tokio::sync::oneshot::channel();
     let node = testnet.nodes[2].clone();
     std::thread::spawn(move || {
@@ -196,6 +234,9 @@ async fn mainline_and_we_find_each_others_peers() {
         done.send(peers)
     });
     let peers = timeout(DEADLINE, wait).await.expect("in time").expect("it ran");
-    assert!(peers.contains(&"127.0.0.1:7021".parse().expect("address")), "{peers:?}");
+    assert!(
+        peers.contains(&"127.0.0.1:7021".parse().expect("address")),
+        "{peers:?}"
+    );
     assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
 }
