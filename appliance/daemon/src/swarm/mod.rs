@@ -1,16 +1,31 @@
 //! The swarm: finding peers, fetching, seeding, bandwidth. Knows infohashes and pieces; must not know URLs, HTTP or pages.
+//!
+//! Reading order: `start` (who gets which handle), `fetch` (downloading), `listen` and `seed` (uploading), `find` and `dht`
+//! (peers), `metadata` (what an unknown infohash is), `limits`. The states of a torrent stand in `STATE.md`.
 
 pub mod dht;
+mod fetch;
 pub mod find;
 pub mod limits;
 pub mod listen;
 pub mod metadata;
+mod opening;
 pub mod seed;
+mod start;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use proto::{id::InfoHash, metainfo::Info};
+use bytes::Bytes;
+use proto::{
+    id::InfoHash,
+    metainfo::{Info, parse_info},
+};
+use store::Keep;
 use tokio::time::Instant;
+
+pub use start::{Status, SwarmConfig};
+use crate::{clock::Clock, db::Db, tasks::Tasks};
+use start::Parts;
 
 /// Split by what a caller can do.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +58,7 @@ pub struct Hints {
 #[derive(Debug)]
 pub struct Torrent {
     pub info: Info,
-    pub raw_info: bytes::Bytes,
+    pub raw_info: Bytes,
 }
 
 /// A moment of one torrent's fetch.
@@ -60,34 +75,187 @@ pub struct Progress {
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Swarm {}
+pub struct Swarm {
+    parts: Arc<Parts>,
+}
 
 impl Swarm {
+    /// Starts everything: sockets first, so that a port in use is found before anything runs. Ends with `tasks`.
+    pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> Result<Swarm, Error> {
+        let parts = Arc::new(start::start(config, db, clock, tasks).await?);
+        let swarm = Swarm { parts };
+        swarm.resume().await?;
+        Ok(swarm)
+    }
+
     /// Metadata from the store, else from peers (BEP 9), validated by `proto::metainfo`; then a row in the store exists.
-    pub async fn open(
-        &self,
-        _ih: InfoHash,
-        _hints: &Hints,
-        _deadline: Instant,
-    ) -> Result<Arc<Torrent>, Error> {
-        todo!()
+    /// The search goes on for a while after `deadline`: whoever asks again finds it further.
+    pub async fn open(&self, ih: InfoHash, hints: &Hints, deadline: Instant) -> Result<Arc<Torrent>, Error> {
+        if let Some(torrent) = self.known(ih).await? {
+            self.parts.fetch.add_peers(&ih, &hints.peers);
+            return Ok(Arc::new(torrent));
+        }
+        self.parts.opening.open(&self.parts, ih, hints, deadline).await?;
+        match self.known(ih).await? {
+            Some(torrent) => Ok(Arc::new(torrent)),
+            None => Err(Error::NoPeers(ih)),
+        }
     }
+
+    /// A torrent whose metadata came another way (a file): a row exists afterwards.
+    pub async fn adopt(&self, raw_info: Bytes, trackers: Vec<String>, keep: Keep) -> Result<Arc<Torrent>, Error> {
+        let torrent = parse(raw_info)?;
+        add_row(&self.parts, &torrent, trackers, keep).await?;
+        if keep == Keep::Kept {
+            self.keep(torrent.info.infohash).await?;
+        }
+        Ok(Arc::new(torrent))
+    }
+
     /// Waits until piece `index` is verified and readable; asks for it first in line, with a bounded look-ahead behind it.
-    pub async fn piece(&self, _torrent: &Arc<Torrent>, _index: u32, _deadline: Instant) -> Result<(), Error> {
-        todo!()
+    pub async fn piece(&self, torrent: &Arc<Torrent>, index: u32, deadline: Instant) -> Result<(), Error> {
+        let start = u64::from(index) * u64::from(torrent.info.piece_length);
+        let file = torrent.info.files.partition_point(|f| f.offset + f.length <= start);
+        self.piece_of_file(torrent, &Hints::default(), (file, index), deadline).await
     }
+
+    /// Like [`Swarm::piece`], for a reader of this file: the look-ahead follows it.
+    pub async fn piece_of_file(
+        &self,
+        torrent: &Arc<Torrent>,
+        hints: &Hints,
+        (file, index): (usize, u32),
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let ih = torrent.info.infohash;
+        let pieces = self.parts.db.store().pieces(&ih)?;
+        let at = (file, index);
+        self.parts.fetch.piece(torrent, hints, &pieces, at, deadline).await
+    }
+
+    /// Someone reads pieces that are here: what is fetched of this torrent goes on.
+    pub fn touch(&self, ih: &InfoHash) {
+        self.parts.fetch.touch(ih);
+    }
+
     /// Fetches everything in the background and keeps it.
-    pub async fn keep(&self, _ih: InfoHash) -> Result<(), Error> {
-        todo!()
+    pub async fn keep(&self, ih: InfoHash) -> Result<(), Error> {
+        let row = self.parts.db.run(move |store| {
+            store.set_keep(&ih, Keep::Kept)?;
+            store.site(&ih)
+        });
+        let row = row.await?.ok_or(store::Error::Unknown(ih))?;
+        if row.complete() {
+            self.parts.found.announce(ih);
+        } else {
+            self.parts.fetch.keep(ih, &hints_of(&row));
+        }
+        Ok(())
     }
+
+    /// No longer kept: what was fetched stays until space is needed.
+    pub async fn unkeep(&self, ih: InfoHash) -> Result<(), Error> {
+        self.parts.db.run(move |store| store.set_keep(&ih, Keep::Visited)).await?;
+        self.parts.fetch.unkeep(&ih);
+        Ok(())
+    }
+
     /// Stops fetching and seeding, and removes the row and the bytes that no other site shares.
-    pub async fn forget(&self, _ih: InfoHash) -> Result<(), Error> {
-        todo!()
+    pub async fn forget(&self, ih: InfoHash) -> Result<(), Error> {
+        self.parts.fetch.drop_job(&ih);
+        self.parts.db.run(move |store| store.remove_site(&ih)).await?;
+        self.parts.found.stopped(ih);
+        Ok(())
     }
-    pub fn add_peers(&self, _ih: InfoHash, _peers: &[SocketAddr]) {
-        todo!()
+
+    pub fn add_peers(&self, ih: InfoHash, peers: &[SocketAddr]) {
+        self.parts.fetch.add_peers(&ih, peers);
     }
-    pub fn progress(&self, _ih: InfoHash) -> Option<Progress> {
-        todo!()
+
+    /// `None` when nothing of it is being fetched.
+    pub fn progress(&self, ih: InfoHash) -> Option<Progress> {
+        self.parts.fetch.progress(&ih)
     }
+
+    /// Pieces turned out to be rotten: they are fetched again when the torrent is kept, else when someone reads them.
+    pub async fn rotten(&self, rows: &[(InfoHash, u32)]) {
+        let torrents: std::collections::BTreeSet<InfoHash> = rows.iter().map(|(ih, _)| *ih).collect();
+        for ih in torrents {
+            let row = self.parts.db.run(move |store| store.site(&ih)).await;
+            if let Ok(Some(row)) = row
+                && row.keep == Keep::Kept
+            {
+                self.parts.fetch.keep(ih, &hints_of(&row));
+            }
+        }
+    }
+
+    /// Bytes per second for all torrents together; 0: unlimited.
+    pub fn limits(&self) -> &limits::Limits {
+        &self.parts.limits
+    }
+
+    pub fn status(&self) -> Status {
+        self.parts.status()
+    }
+
+    async fn known(&self, ih: InfoHash) -> Result<Option<Torrent>, Error> {
+        Ok(self.parts.db.run(move |store| torrent_from_store(store, &ih)).await?)
+    }
+
+    /// Kept torrents that are not whole go on where they were.
+    async fn resume(&self) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let rows = self.parts.db.run(move |store| store.sites(after, ROWS_AT_ONCE)).await?;
+            for row in rows.iter().filter(|row| row.keep == Keep::Kept && !row.complete()) {
+                self.parts.fetch.keep(row.infohash, &hints_of(row));
+            }
+            match rows.last() {
+                Some(last) if rows.len() == ROWS_AT_ONCE => after = Some(last.infohash),
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Rows read in one go at start.
+const ROWS_AT_ONCE: usize = 500;
+
+fn hints_of(row: &store::SiteRow) -> Hints {
+    Hints {
+        peers: Vec::new(),
+        trackers: row.trackers.clone(),
+    }
+}
+
+/// The metadata in the store, checked again: a damaged row is not a torrent.
+pub(crate) fn torrent_from_store(store: &store::Store, ih: &InfoHash) -> Result<Option<Torrent>, store::Error> {
+    let Some(raw_info) = store.raw_info(ih)? else {
+        return Ok(None);
+    };
+    let damaged = |reason: String| store::Error::Damaged(format!("metadata of {}: {reason}", ih.short()));
+    let info = parse_info(&raw_info).map_err(|err| damaged(err.to_string()))?;
+    if info.infohash != *ih {
+        return Err(damaged("another torrent's".into()));
+    }
+    Ok(Some(Torrent { info, raw_info }))
+}
+
+fn parse(raw_info: Bytes) -> Result<Torrent, Error> {
+    match parse_info(&raw_info) {
+        Ok(info) => Ok(Torrent { info, raw_info }),
+        Err(err) => Err(Error::Refused {
+            infohash: InfoHash([0; 20]),
+            reason: err.to_string(),
+        }),
+    }
+}
+
+async fn add_row(parts: &Parts, torrent: &Torrent, trackers: Vec<String>, keep: Keep) -> Result<(), Error> {
+    let now = parts.clock.now_secs();
+    let (info, raw) = (torrent.info.clone(), torrent.raw_info.clone());
+    let added = parts.db.run(move |store| store.add_site(&info, &raw, &trackers, keep, now));
+    added.await?;
+    Ok(())
 }

@@ -1,0 +1,183 @@
+//! Fetching: an adapter over librqbit, which downloads; everything else is ours. A torrent is in the engine only while it
+//! misses pieces; `swarm::seed` serves it afterwards. Must not know sites, HTTP or how peers are found.
+//!
+//! Reading order: `plan` (who is fetched next: pure), `jobs` (what is wanted and who waits), `supervisor` (the one task
+//! that talks to the engine), `live` (a torrent in it), `storage` (librqbit's files are the store's pieces), `engine`
+//! (librqbit fenced in), `tracker` (how it gets peers), `walls` (where it may not connect), `strikes` (who sends rubbish).
+//!
+//! What states a torrent has, and the order of locks, stand in `../STATE.md`.
+
+mod engine;
+mod jobs;
+mod live;
+mod plan;
+mod storage;
+mod strikes;
+mod supervisor;
+mod tracker;
+mod walls;
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use proto::{guard::Policy, id::InfoHash};
+use store::Pieces;
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use super::{Error, Hints, Progress, Torrent};
+use crate::{db::Db, tasks::Tasks};
+
+/// A reader asks again this often while it waits: its place before others stays fresh.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Who finds peers: batches until the receiver is dropped.
+pub trait Search: Send + Sync {
+    fn find(&self, ih: InfoHash, private: bool, trackers: Vec<String>) -> mpsc::Receiver<Vec<SocketAddr>>;
+}
+
+/// What fetching needs from the house.
+pub struct Setup {
+    pub db: Db,
+    /// The engine's own folder; emptied at start.
+    pub folder: PathBuf,
+    /// Torrents in the engine at once. More: memory and timers (28 KiB and ten wake-ups a second each). Fewer: kept
+    /// torrents wait longer for their turn.
+    pub places: usize,
+    /// Connections per torrent. More: 50 KiB each. Fewer: slower swarms.
+    pub peers_max: usize,
+    /// Which addresses may be connected to.
+    pub policy: Policy,
+    /// Told when a torrent is whole and durable.
+    pub on_whole: Arc<dyn Fn(InfoHash) + Send + Sync>,
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Fetch {
+    jobs: Arc<jobs::Jobs>,
+    tracker: tracker::Tracker,
+    engine: Arc<engine::Engine>,
+    tasks: Tasks,
+}
+
+impl Fetch {
+    /// Starts the engine, its tracker and the supervisor.
+    pub async fn start(setup: Setup, search: Arc<dyn Search>, tasks: &Tasks) -> Result<Fetch, Error> {
+        let (tracker, url) = tracker::Tracker::start(tasks)
+            .await
+            .map_err(|err| Error::Engine(format!("open the loopback tracker: {err}")))?;
+        let engine = Arc::new(engine::Engine::start(&setup.folder, &url, &setup.policy).await?);
+        let jobs = Arc::new(jobs::Jobs::default());
+        let supervisor = supervisor::Supervisor {
+            engine: engine.clone(),
+            tracker: tracker.clone(),
+            jobs: jobs.clone(),
+            tasks: tasks.clone(),
+            search,
+            setup,
+            live: HashMap::new(),
+            counted: Instant::now(),
+        };
+        tasks.spawn_graceful("swarm.fetch", supervisor.run());
+        Ok(Fetch {
+            jobs,
+            tracker,
+            engine,
+            tasks: tasks.clone(),
+        })
+    }
+
+    /// Fetches everything in the background.
+    pub fn keep(&self, ih: InfoHash, hints: &Hints) {
+        self.jobs.keep(ih, hints);
+    }
+
+    /// Stops fetching. The engine lets go within a second.
+    pub fn drop_job(&self, ih: &InfoHash) {
+        self.jobs.remove(ih);
+        self.jobs.nudge.notify_one();
+    }
+
+    /// The household no longer keeps it: it pauses when nobody reads.
+    pub fn unkeep(&self, ih: &InfoHash) {
+        self.jobs.with(ih, |job| job.kept = false);
+    }
+
+    pub fn touch(&self, ih: &InfoHash) {
+        self.jobs.touch(ih);
+    }
+
+    /// Remembers where a torrent's peers are, and tells the engine when it is being fetched.
+    pub fn add_peers(&self, ih: &InfoHash, peers: &[SocketAddr]) {
+        self.jobs.hint_peers(ih, peers);
+        self.tracker.add(ih, peers.iter().copied());
+    }
+
+    /// Waits until `piece` of `file` can be read.
+    pub async fn piece(
+        &self,
+        torrent: &Torrent,
+        hints: &Hints,
+        pieces: &Pieces,
+        (file, piece): (usize, u32),
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let ih = torrent.info.infohash;
+        let token = self.tasks.token();
+        loop {
+            if pieces.readable(piece) {
+                return Ok(());
+            }
+            let Some(waiter) = self.jobs.demand(torrent, file, piece) else {
+                return Err(Error::Engine("too many readers wait; try again soon".into()));
+            };
+            self.jobs.hint(&ih, hints);
+            let again = deadline.min(Instant::now() + ASK_AGAIN);
+            {
+                let mut news = std::pin::pin!(waiter.notified());
+                news.as_mut().enable();
+                if !pieces.readable(piece) {
+                    tokio::select! {
+                        () = token.cancelled() => return Err(Error::Stopping),
+                        _ = tokio::time::timeout_at(again, news) => {}
+                    }
+                }
+            }
+            self.jobs.leave(&ih, piece, waiter);
+            if !pieces.readable(piece) && Instant::now() >= deadline {
+                let known = self.tracker.known(&ih) > 0 || self.progress(&ih).is_some_and(|p| p.peers > 0);
+                return Err(if known { Error::MissingPieces(ih) } else { Error::NoPeers(ih) });
+            }
+        }
+    }
+
+    /// `None` when nothing of it is to be fetched.
+    pub fn progress(&self, ih: &InfoHash) -> Option<Progress> {
+        self.jobs.with(ih, |job| job.progress.clone())
+    }
+
+    /// All torrents in the engine, for the status page.
+    pub fn active(&self) -> Vec<(InfoHash, Progress)> {
+        let active = self.jobs.candidates().into_iter().filter(|c| c.active.is_some());
+        active.filter_map(|c| Some((c.ih, self.progress(&c.ih)?))).collect()
+    }
+
+    /// Where to hand a peer of this torrent over to, and from which address, while it is being fetched.
+    pub fn handover(&self, ih: &InfoHash) -> Option<(SocketAddr, IpAddr)> {
+        let active = self.jobs.with(ih, |job| job.active.is_some())?;
+        let addr = self.engine.listen_addr().filter(|_| active)?;
+        Some((addr, self.engine.door().into()))
+    }
+
+    /// Bytes per second; `None`: unlimited.
+    pub fn limit(&self, up: Option<u32>, down: Option<u32>) {
+        self.engine.limit(up, down);
+    }
+}
