@@ -61,12 +61,16 @@ impl Sites {
         mut told: impl FnMut(u64) + Send,
     ) -> Result<(), Error> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).await.map_err(|err| no_write(folder, &err))?;
+            fs::create_dir_all(folder)
+                .await
+                .map_err(|err| no_write(folder, &err))?;
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".part");
         let part = path.with_file_name(name);
-        let mut out = fs::File::create(&part).await.map_err(|err| no_write(&part, &err))?;
+        let mut out = fs::File::create(&part)
+            .await
+            .map_err(|err| no_write(&part, &err))?;
         let mut at = 0;
         while at < length {
             let until = deadline.unwrap_or_else(|| Instant::now() + PIECE_PATIENCE);

@@ -163,7 +163,10 @@ impl Sites {
                 Err(_) => return Err(Error::Incomplete(info.infohash)),
             }
         }
-        Err(Error::Unavailable(format!("piece {} does not stay readable", span.piece)))
+        Err(Error::Unavailable(format!(
+            "piece {} does not stay readable",
+            span.piece
+        )))
     }
 
     /// Bytes of the file that can be read now without the network.
@@ -251,7 +254,11 @@ impl Open {
         };
         self.sites.insert(ih, entry);
         while self.sites.len() > 1 && (self.sites.len() > OPEN_MAX || self.bytes > OPEN_BYTES_MAX) {
-            let oldest = self.sites.iter().min_by_key(|(_, entry)| entry.turn).map(|(ih, _)| *ih);
+            let oldest = self
+                .sites
+                .iter()
+                .min_by_key(|(_, entry)| entry.turn)
+                .map(|(ih, _)| *ih);
             match oldest {
                 Some(oldest) => self.remove(&oldest),
                 None => return,

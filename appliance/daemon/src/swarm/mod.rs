@@ -23,9 +23,9 @@ use proto::{
 use store::Keep;
 use tokio::time::Instant;
 
-pub use start::{Status, SwarmConfig};
 use crate::{clock::Clock, db::Db, tasks::Tasks};
 use start::Parts;
+pub use start::{Status, SwarmConfig};
 
 /// Split by what a caller can do.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +103,12 @@ impl Swarm {
     }
 
     /// A torrent whose metadata came another way (a file): a row exists afterwards.
-    pub async fn adopt(&self, raw_info: Bytes, trackers: Vec<String>, keep: Keep) -> Result<Arc<Torrent>, Error> {
+    pub async fn adopt(
+        &self,
+        raw_info: Bytes,
+        trackers: Vec<String>,
+        keep: Keep,
+    ) -> Result<Arc<Torrent>, Error> {
         let torrent = parse(raw_info)?;
         add_row(&self.parts, &torrent, trackers, keep).await?;
         if keep == Keep::Kept {
@@ -115,8 +120,12 @@ impl Swarm {
     /// Waits until piece `index` is verified and readable; asks for it first in line, with a bounded look-ahead behind it.
     pub async fn piece(&self, torrent: &Arc<Torrent>, index: u32, deadline: Instant) -> Result<(), Error> {
         let start = u64::from(index) * u64::from(torrent.info.piece_length);
-        let file = torrent.info.files.partition_point(|f| f.offset + f.length <= start);
-        self.piece_of_file(torrent, &Hints::default(), (file, index), deadline).await
+        let file = torrent
+            .info
+            .files
+            .partition_point(|f| f.offset + f.length <= start);
+        self.piece_of_file(torrent, &Hints::default(), (file, index), deadline)
+            .await
     }
 
     /// Like [`Swarm::piece`], for a reader of this file: the look-ahead follows it.
@@ -130,7 +139,10 @@ impl Swarm {
         let ih = torrent.info.infohash;
         let pieces = self.parts.db.store().pieces(&ih)?;
         let at = (file, index);
-        self.parts.fetch.piece(torrent, hints, &pieces, at, deadline).await
+        self.parts
+            .fetch
+            .piece(torrent, hints, &pieces, at, deadline)
+            .await
     }
 
     /// Someone reads pieces that are here: what is fetched of this torrent goes on.
@@ -155,7 +167,10 @@ impl Swarm {
 
     /// No longer kept: what was fetched stays until space is needed.
     pub async fn unkeep(&self, ih: InfoHash) -> Result<(), Error> {
-        self.parts.db.run(move |store| store.set_keep(&ih, Keep::Visited)).await?;
+        self.parts
+            .db
+            .run(move |store| store.set_keep(&ih, Keep::Visited))
+            .await?;
         self.parts.fetch.unkeep(&ih);
         Ok(())
     }
@@ -200,15 +215,26 @@ impl Swarm {
     }
 
     async fn known(&self, ih: InfoHash) -> Result<Option<Torrent>, Error> {
-        Ok(self.parts.db.run(move |store| torrent_from_store(store, &ih)).await?)
+        Ok(self
+            .parts
+            .db
+            .run(move |store| torrent_from_store(store, &ih))
+            .await?)
     }
 
     /// Kept torrents that are not whole go on where they were.
     async fn resume(&self) -> Result<(), Error> {
         let mut after = None;
         loop {
-            let rows = self.parts.db.run(move |store| store.sites(after, ROWS_AT_ONCE)).await?;
-            for row in rows.iter().filter(|row| row.keep == Keep::Kept && !row.complete()) {
+            let rows = self
+                .parts
+                .db
+                .run(move |store| store.sites(after, ROWS_AT_ONCE))
+                .await?;
+            for row in rows
+                .iter()
+                .filter(|row| row.keep == Keep::Kept && !row.complete())
+            {
                 self.parts.fetch.keep(row.infohash, &hints_of(row));
             }
             match rows.last() {
@@ -230,7 +256,10 @@ fn hints_of(row: &store::SiteRow) -> Hints {
 }
 
 /// The metadata in the store, checked again: a damaged row is not a torrent.
-pub(crate) fn torrent_from_store(store: &store::Store, ih: &InfoHash) -> Result<Option<Torrent>, store::Error> {
+pub(crate) fn torrent_from_store(
+    store: &store::Store,
+    ih: &InfoHash,
+) -> Result<Option<Torrent>, store::Error> {
     let Some(raw_info) = store.raw_info(ih)? else {
         return Ok(None);
     };
@@ -255,7 +284,9 @@ fn parse(raw_info: Bytes) -> Result<Torrent, Error> {
 async fn add_row(parts: &Parts, torrent: &Torrent, trackers: Vec<String>, keep: Keep) -> Result<(), Error> {
     let now = parts.clock.now_secs();
     let (info, raw) = (torrent.info.clone(), torrent.raw_info.clone());
-    let added = parts.db.run(move |store| store.add_site(&info, &raw, &trackers, keep, now));
+    let added = parts
+        .db
+        .run(move |store| store.add_site(&info, &raw, &trackers, keep, now));
     added.await?;
     Ok(())
 }

@@ -77,11 +77,16 @@ impl Opening {
             return Ok(search.clone());
         }
         if open.len() >= OPENINGS_MAX {
-            return Err(Error::Engine("too many sites are being looked for; try again soon".into()));
+            return Err(Error::Engine(
+                "too many sites are being looked for; try again soon".into(),
+            ));
         }
         let (more, peers) = mpsc::channel(16);
         let (tell, end) = watch::channel(None);
-        let search = Search { more: more.clone(), end };
+        let search = Search {
+            more: more.clone(),
+            end,
+        };
         open.insert(ih, search.clone());
         drop(open);
         let trackers: Vec<String> = hints.trackers.iter().take(TRACKERS_MAX).cloned().collect();
@@ -153,5 +158,9 @@ async fn store_row(parts: &Parts, torrent: &Torrent, trackers: Vec<String>) -> E
 /// Peers a person or a link named: neighbours on the home network may be among them.
 fn guarded(parts: &Parts, peers: &[SocketAddr]) -> Vec<SocketAddr> {
     let policy = parts.policy.for_neighbours();
-    peers.iter().copied().filter(|peer| guard::allowed(*peer, &policy).is_ok()).collect()
+    peers
+        .iter()
+        .copied()
+        .filter(|peer| guard::allowed(*peer, &policy).is_ok())
+        .collect()
 }

@@ -53,7 +53,10 @@ impl SwarmConfig {
     pub fn new(data: &std::path::Path) -> Self {
         Self {
             listen_bt: (Ipv6Addr::UNSPECIFIED, 42069).into(),
-            listen_dht: vec![([0, 0, 0, 0], 42070).into(), (Ipv6Addr::UNSPECIFIED, 42070).into()],
+            listen_dht: vec![
+                ([0, 0, 0, 0], 42070).into(),
+                (Ipv6Addr::UNSPECIFIED, 42070).into(),
+            ],
             dht_bootstrap: Vec::new(),
             lsd: true,
             interfaces: Vec::new(),
@@ -191,7 +194,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
         caps: config.caps,
         ..limits::Settings::default()
     });
-    let dht = start_dht(&config, &db, &clock, tasks).await;
+    let dht = start_dht(&config, &db, tasks).await;
     let found = Found {
         always: config.peers.clone(),
         finder: start_finder(&config, dht.clone(), &db, &clock, tasks),
@@ -207,7 +210,9 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
     };
     let door = listen::Config {
         addr: config.listen_bt,
-        dht_port: dht.as_ref().and_then(|dht| Some(dht.local_addrs().first()?.port())),
+        dht_port: dht
+            .as_ref()
+            .and_then(|dht| Some(dht.local_addrs().first()?.port())),
         ..listen::Config::default()
     };
     let listener = listen::Listener::start(door, db.clone(), limits.clone(), tasks, Arc::new(hands))
@@ -229,7 +234,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
 }
 
 /// Without the DHT we go on with trackers and neighbours.
-async fn start_dht(config: &SwarmConfig, db: &Db, clock: &Clock, tasks: &Tasks) -> Option<dht::Dht> {
+async fn start_dht(config: &SwarmConfig, db: &Db, tasks: &Tasks) -> Option<dht::Dht> {
     let listen_v4 = config.listen_dht.iter().copied().find(SocketAddr::is_ipv4);
     let listen_v6 = config.listen_dht.iter().copied().find(SocketAddr::is_ipv6);
     if listen_v4.is_none() && listen_v6.is_none() {
@@ -241,7 +246,7 @@ async fn start_dht(config: &SwarmConfig, db: &Db, clock: &Clock, tasks: &Tasks) 
         bootstrap: config.dht_bootstrap.clone(),
         ..dht::Config::default()
     };
-    dht::Dht::start(settings, db.clone(), clock.clone(), tasks)
+    dht::Dht::start(settings, db.clone(), tasks)
         .await
         .inspect_err(|err| warn!(%err, "the DHT is off; trackers and neighbours remain"))
         .ok()

@@ -128,7 +128,10 @@ impl Jobs {
     pub fn leave(&self, ih: &InfoHash, piece: u32, waiter: Arc<Notify>) {
         self.with(ih, |job| {
             // Two are left when nobody else holds it: the one in the map and the one given here.
-            let last = job.waiters.get(&piece).is_some_and(|own| Arc::ptr_eq(own, &waiter))
+            let last = job
+                .waiters
+                .get(&piece)
+                .is_some_and(|own| Arc::ptr_eq(own, &waiter))
                 && Arc::strong_count(&waiter) <= 2;
             if last {
                 job.waiters.remove(&piece);

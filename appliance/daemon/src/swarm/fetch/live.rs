@@ -119,7 +119,12 @@ impl Live {
             .collect();
         // A cursor of a reader that moved on within its file is moved instead of opened anew.
         let mut spare: Vec<((usize, u32), Cursor)> = Vec::new();
-        let gone: Vec<_> = self.cursors.keys().filter(|at| !wanted.contains(at)).copied().collect();
+        let gone: Vec<_> = self
+            .cursors
+            .keys()
+            .filter(|at| !wanted.contains(at))
+            .copied()
+            .collect();
         for at in gone {
             spare.extend(self.cursors.remove(&at).map(|cursor| (at, cursor)));
         }
@@ -165,7 +170,11 @@ impl Live {
         let live = self.handle.live();
         let Some(live) = live else { return Vec::new() };
         let snapshot = live.per_peer_stats_snapshot(Default::default());
-        snapshot.peers.keys().filter_map(|addr| addr.parse().ok()).collect()
+        snapshot
+            .peers
+            .keys()
+            .filter_map(|addr| addr.parse().ok())
+            .collect()
     }
 
     /// Payload bytes sent to peers by the engine.

@@ -153,7 +153,11 @@ impl Fetch {
             self.jobs.leave(&ih, piece, waiter);
             if !pieces.readable(piece) && Instant::now() >= deadline {
                 let known = self.tracker.known(&ih) > 0 || self.progress(&ih).is_some_and(|p| p.peers > 0);
-                return Err(if known { Error::MissingPieces(ih) } else { Error::NoPeers(ih) });
+                return Err(if known {
+                    Error::MissingPieces(ih)
+                } else {
+                    Error::NoPeers(ih)
+                });
             }
         }
     }
@@ -166,7 +170,9 @@ impl Fetch {
     /// All torrents in the engine, for the status page.
     pub fn active(&self) -> Vec<(InfoHash, Progress)> {
         let active = self.jobs.candidates().into_iter().filter(|c| c.active.is_some());
-        active.filter_map(|c| Some((c.ih, self.progress(&c.ih)?))).collect()
+        active
+            .filter_map(|c| Some((c.ih, self.progress(&c.ih)?)))
+            .collect()
     }
 
     /// Where to hand a peer of this torrent over to, and from which address, while it is being fetched.

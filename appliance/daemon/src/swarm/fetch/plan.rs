@@ -195,7 +195,11 @@ mod tests {
         waited_less.rested = Some(later(start, 500));
         let decided = plan(now, &[first.clone(), waited_less, waited], 1);
         assert_eq!((decided.start, decided.stop), (vec![ih(2)], vec![ih(1)]));
-        assert_eq!(plan(now, &[first], 1), Plan::default(), "alone it keeps its place");
+        assert_eq!(
+            plan(now, &[first], 1),
+            Plan::default(),
+            "alone it keeps its place"
+        );
     }
 
     #[test]
@@ -218,7 +222,11 @@ mod tests {
         assert_eq!(follow(&mut readers, 0, 3, 5, now), 1, "backwards is a seek");
         assert_eq!(follow(&mut readers, 1, 14, 5, now), 2, "another file");
         assert_eq!(follow(&mut readers, 0, 100, 5, now), 3);
-        assert_eq!(follow(&mut readers, 0, 200, 5, later(now, 1)), 0, "the quietest gives way");
+        assert_eq!(
+            follow(&mut readers, 0, 200, 5, later(now, 1)),
+            0,
+            "the quietest gives way"
+        );
         assert_eq!(readers.len(), READERS_MAX);
     }
 }

@@ -55,10 +55,20 @@ mod tests {
     fn a_peer_goes_at_its_third_spoiled_piece_and_a_flaky_one_stays() {
         let mut strikes = Strikes::default();
         for round in 1..3 {
-            assert!(strikes.look(&[count(1, round, 9), count(2, 0, 9)], true).is_empty());
-            assert!(strikes.look(&[count(2, round, 9)], false).is_empty(), "no spoiled piece");
+            assert!(
+                strikes
+                    .look(&[count(1, round, 9), count(2, 0, 9)], true)
+                    .is_empty()
+            );
+            assert!(
+                strikes.look(&[count(2, round, 9)], false).is_empty(),
+                "no spoiled piece"
+            );
         }
-        assert_eq!(strikes.look(&[count(1, 3, 9), count(2, 2, 9)], true), [count(1, 0, 0).addr]);
+        assert_eq!(
+            strikes.look(&[count(1, 3, 9), count(2, 2, 9)], true),
+            [count(1, 0, 0).addr]
+        );
     }
 
     #[test]

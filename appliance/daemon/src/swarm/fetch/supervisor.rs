@@ -105,9 +105,16 @@ impl Supervisor {
             let idle = |at: Instant| now.duration_since(at) < READER_IDLE;
             let waited: Vec<bool> = job.readers.iter().map(|r| job.waited_for(r.piece)).collect();
             let mut waited = waited.into_iter();
-            job.readers.retain(|r| waited.next() == Some(true) || idle(r.seen));
+            job.readers
+                .retain(|r| waited.next() == Some(true) || idle(r.seen));
             let spoiled = std::mem::take(&mut job.spoiled);
-            (job.trouble.take(), job.readers.clone(), job.kept, job.files.clone(), spoiled)
+            (
+                job.trouble.take(),
+                job.readers.clone(),
+                job.kept,
+                job.files.clone(),
+                spoiled,
+            )
         });
         let Some((trouble, readers, kept, files, spoiled)) = state else {
             return Some(Leave::Idle);
@@ -162,7 +169,9 @@ impl Supervisor {
         let selected = selection(&live.torrent, kept, files);
         if selected != live.files {
             let all = 0..live.torrent.info.files.len();
-            let list: Vec<usize> = selected.as_ref().map_or_else(|| all.collect(), |s| s.iter().copied().collect());
+            let list: Vec<usize> = selected
+                .as_ref()
+                .map_or_else(|| all.collect(), |s| s.iter().copied().collect());
             self.engine.select(&live.handle, list).await?;
             live.files = selected;
         }
@@ -179,7 +188,9 @@ impl Supervisor {
         match flushed.await {
             Ok(have) if have.count == live.torrent.info.piece_count() => Some(Leave::Whole),
             // The engine believes in a piece that the store does not hold: it is told the truth by being given the torrent anew.
-            Ok(_) => Some(Leave::Trouble("pieces were lost between the engine and the store".into())),
+            Ok(_) => Some(Leave::Trouble(
+                "pieces were lost between the engine and the store".into(),
+            )),
             Err(err) => Some(Leave::Trouble(err.to_string())),
         }
     }
@@ -188,7 +199,8 @@ impl Supervisor {
         for peer in banned {
             warn!(site = %ih.short(), %peer, "a peer sent wrong data three times; it is not asked again");
             self.tracker.ban(&ih, *peer);
-            self.jobs.with(&ih, |job| job.hints.peers.retain(|hint| hint != peer));
+            self.jobs
+                .with(&ih, |job| job.hints.peers.retain(|hint| hint != peer));
         }
         // librqbit knows no way to forget a peer but to forget the torrent; what was fetched stays in the store.
         let live = self.live.remove(&ih)?;
@@ -224,7 +236,9 @@ impl Supervisor {
             return Ok(());
         };
         let torrent = Arc::new(torrent);
-        let hints = self.jobs.with(&ih, |job| (job.hints.clone(), job.kept, job.files.clone()));
+        let hints = self
+            .jobs
+            .with(&ih, |job| (job.hints.clone(), job.kept, job.files.clone()));
         let Some((hints, kept, files)) = hints else {
             return Ok(());
         };
@@ -245,7 +259,8 @@ impl Supervisor {
         let search = self.tasks.child();
         self.find_peers(&search, &torrent, hints.trackers);
         debug!(site = %ih.short(), "fetching");
-        self.live.insert(ih, Live::new(torrent, pieces, shelf, handle, search, files));
+        self.live
+            .insert(ih, Live::new(torrent, pieces, shelf, handle, search, files));
         self.jobs.with(&ih, |job| job.active = Some(Instant::now()));
         Ok(())
     }
@@ -264,7 +279,11 @@ impl Supervisor {
 
     fn guarded(&self, peers: &[SocketAddr]) -> Vec<SocketAddr> {
         let policy = self.setup.policy.for_neighbours();
-        peers.iter().copied().filter(|peer| guard::allowed(*peer, &policy).is_ok()).collect()
+        peers
+            .iter()
+            .copied()
+            .filter(|peer| guard::allowed(*peer, &policy).is_ok())
+            .collect()
     }
 
     async fn take_out(&mut self, ih: InfoHash, leave: Leave) {
@@ -274,7 +293,11 @@ impl Supervisor {
             self.jobs.hint_peers(&ih, &connected);
             let progress = live.progress(0);
             let (down, up) = (progress.downloaded, live.uploaded());
-            let counted = self.setup.db.run(move |store| store.add_traffic(&[(ih, up, down)])).await;
+            let counted = self
+                .setup
+                .db
+                .run(move |store| store.add_traffic(&[(ih, up, down)]))
+                .await;
             if let Err(err) = counted {
                 debug!(site = %ih.short(), %err, "traffic not noted");
             }

@@ -97,7 +97,9 @@ impl Tracker {
 
     /// How many peers are known.
     pub fn known(&self, ih: &InfoHash) -> usize {
-        self.pools().get(ih).map_or(0, |pool| lock(&pool.inner).known.len())
+        self.pools()
+            .get(ih)
+            .map_or(0, |pool| lock(&pool.inner).known.len())
     }
 
     /// All that are not banned are handed out once more: librqbit was given the torrent anew.
@@ -206,7 +208,9 @@ impl Peers {
 
 /// The `info_hash` of an announce's query: 20 bytes, percent-encoded.
 fn info_hash(query: &str) -> Option<InfoHash> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix("info_hash="))?;
+    let value = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("info_hash="))?;
     let bytes: Vec<u8> = percent_encoding::percent_decode_str(value).collect();
     bytes.try_into().ok().map(InfoHash)
 }
