@@ -182,6 +182,8 @@ impl Core {
         let mut report = TickReport::default();
         if self.trouble.held().is_some() {
             self.recover(now);
+        } else {
+            let _ = self.noted(self.still_there());
         }
         // Each of these goes on where it stopped; an error is noted and does not keep the others from trying.
         let done = self
