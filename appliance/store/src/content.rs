@@ -32,7 +32,11 @@ impl Core {
 
     /// Notices that the disk was pulled out although nobody reads or writes.
     pub fn still_there(&self) -> Result<(), Error> {
-        if self.disk.read_file(Place::Content, MARKER).is_ok() { Ok(()) } else { self.attach() }
+        if self.disk.read_file(Place::Content, MARKER).is_ok() {
+            Ok(())
+        } else {
+            self.attach()
+        }
     }
 
     fn detach(&self, text: &str) -> Result<(), Error> {

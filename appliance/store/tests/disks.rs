@@ -16,7 +16,17 @@ struct Mount(PathBuf);
 impl Mount {
     fn tmpfs(at: &Path, mib: u64) -> Self {
         std::fs::create_dir_all(at).expect("folder");
-        run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m,mode=755"), "granary-test", &text(at)]);
+        run(
+            "mount",
+            &[
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={mib}m,mode=755"),
+                "granary-test",
+                &text(at),
+            ],
+        );
         Self(at.into())
     }
 
@@ -45,15 +55,24 @@ fn run(program: &str, args: &[&str]) {
     let done = Command::new(program).args(args).output();
     let done = done.unwrap_or_else(|err| panic!("this test mounts small disks and needs {program}: {err}"));
     let said = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "this test mounts small disks and needs the right to do so: {program} {args:?}: {said}");
+    assert!(
+        done.status.success(),
+        "this test mounts small disks and needs the right to do so: {program} {args:?}: {said}"
+    );
 }
 
 fn config(dir: &Path) -> Config {
-    Config { segment_bytes_max: 8 * MIB, pending_bytes_max: 4 << 20, ..world::config(dir) }
+    Config {
+        segment_bytes_max: 8 * MIB,
+        pending_bytes_max: 4 << 20,
+        ..world::config(dir)
+    }
 }
 
 fn add(store: &Store, torrent: &Torrent, keep: Keep, now: u64) -> granary_store::Pieces {
-    store.add_site(&torrent.info, &torrent.raw, &[], keep, now).expect("added");
+    store
+        .add_site(&torrent.info, &torrent.raw, &[], keep, now)
+        .expect("added");
     store.pieces(&torrent.ih()).expect("handle")
 }
 
@@ -70,7 +89,11 @@ fn fill(store: &Store, torrent: &Torrent, keep: Keep, now: u64) -> Result<(), Er
 fn assert_whole(store: &Store, torrent: &Torrent) {
     let pieces = store.pieces(&torrent.ih()).expect("handle");
     for (i, data) in (0..).zip(&torrent.data) {
-        assert_eq!(pieces.read(i, 0, u32::MAX).expect("reads").as_ref(), Some(data), "piece {i}");
+        assert_eq!(
+            pieces.read(i, 0, u32::MAX).expect("reads").as_ref(),
+            Some(data),
+            "piece {i}"
+        );
     }
 }
 
@@ -93,7 +116,10 @@ fn on_a_full_disk_reading_and_deleting_go_on_and_writing_comes_back() {
     let dir = tempfile::tempdir().expect("folder");
     let _mount = Mount::tmpfs(dir.path(), 64);
     std::fs::create_dir_all(dir.path().join("content")).expect("folder");
-    let config = Config { free_floor_bytes: 4 * MIB, ..config(dir.path()) };
+    let config = Config {
+        free_floor_bytes: 4 * MIB,
+        ..config(dir.path())
+    };
     let store = Store::open(config.clone(), 1).expect("opens");
     store.tick(2).expect("makes the ballast");
     let kept = torrent(1);
@@ -102,15 +128,26 @@ fn on_a_full_disk_reading_and_deleting_go_on_and_writing_comes_back() {
     stuff(dir.path());
     let err = fill(&store, &torrent(3), Keep::Kept, 4).expect_err("no room");
     assert!(matches!(err, Error::Full(_)), "{err}");
-    assert!(matches!(store.set_setting("big", &[7; 900_000]), Err(Error::Full(_))));
-    assert!(store.tick(5).expect("ticks").trouble.is_some_and(|text| text.contains("full")));
+    assert!(matches!(
+        store.set_setting("big", &[7; 900_000]),
+        Err(Error::Full(_))
+    ));
+    assert!(
+        store
+            .tick(5)
+            .expect("ticks")
+            .trouble
+            .is_some_and(|text| text.contains("full"))
+    );
     assert_whole(&store, &kept);
     // A restart on the full disk: everything is still readable.
     let _ = store.close();
     drop(store);
     let store = Store::open(config, 6).expect("opens on a full disk");
     assert_whole(&store, &kept);
-    store.remove_site(&torrent(2).ih()).expect("deletions go through at zero free bytes");
+    store
+        .remove_site(&torrent(2).ih())
+        .expect("deletions go through at zero free bytes");
     assert_eq!(store.site(&torrent(2).ih()).expect("row"), None);
     std::fs::remove_file(dir.path().join("stuffing")).expect("removed");
     let report = store.tick(20).expect("ticks");
@@ -135,7 +172,13 @@ fn a_read_only_disk_is_read_and_written_again_when_it_can_be() {
     assert_whole(&store, &torrent(1));
     let err = fill(&store, &torrent(2), Keep::Kept, 4).expect_err("read-only");
     assert!(matches!(err, Error::ReadOnly(_)), "{err}");
-    assert!(store.tick(5).expect("ticks").trouble.is_some_and(|text| text.contains("read-only")));
+    assert!(
+        store
+            .tick(5)
+            .expect("ticks")
+            .trouble
+            .is_some_and(|text| text.contains("read-only"))
+    );
     assert_whole(&store, &torrent(1));
     mount.remount("rw");
     assert_eq!(store.tick(6).expect("ticks").trouble, None);
@@ -155,14 +198,26 @@ fn an_unplugged_content_disk_is_missed_and_taken_back() {
     drop(store);
     mount.move_to(&away.path().join("drawer"));
     let store = Store::open(config(dir.path()), 3).expect("opens without the disk");
-    assert!(store.site(&torrent(1).ih()).expect("rows are there").expect("row").complete());
+    assert!(
+        store
+            .site(&torrent(1).ih())
+            .expect("rows are there")
+            .expect("row")
+            .complete()
+    );
     let pieces = store.pieces(&torrent(1).ih()).expect("handle");
     assert!(matches!(pieces.read(0, 0, 10), Err(Error::Gone(_))));
     let next = add(&store, &torrent(2), Keep::Kept, 4);
     let err = next.put(0, torrent(2).data[0].clone()).expect_err("no disk");
     assert!(matches!(err, Error::Gone(_)), "{err}");
     assert!(store.tick(5).expect("ticks").trouble.is_some());
-    assert_eq!(std::fs::read_dir(dir.path().join("content")).expect("lists").count(), 0, "nothing is written beside");
+    assert_eq!(
+        std::fs::read_dir(dir.path().join("content"))
+            .expect("lists")
+            .count(),
+        0,
+        "nothing is written beside"
+    );
     mount.move_to(&dir.path().join("content"));
     assert_eq!(store.tick(6).expect("ticks").trouble, None, "the disk is back");
     assert_whole(&store, &torrent(1));
@@ -170,7 +225,10 @@ fn an_unplugged_content_disk_is_missed_and_taken_back() {
     // Pulled out while in use.
     mount.move_to(&away.path().join("drawer"));
     assert!(store.tick(8).expect("ticks").trouble.is_some());
-    assert!(matches!(fill(&store, &torrent(3), Keep::Kept, 9), Err(Error::Gone(_))));
+    assert!(matches!(
+        fill(&store, &torrent(3), Keep::Kept, 9),
+        Err(Error::Gone(_))
+    ));
     mount.move_to(&dir.path().join("content"));
     assert_eq!(store.tick(10).expect("ticks").trouble, None);
     assert_whole(&store, &torrent(2));
@@ -182,7 +240,14 @@ fn an_unplugged_content_disk_is_missed_and_taken_back() {
 fn visited_sites_give_way_to_the_quota_and_kept_ones_never() {
     let dir = tempfile::tempdir().expect("folder");
     std::fs::create_dir_all(dir.path().join("content")).expect("folder");
-    let store = Store::open(Config { visited_bytes_max: 9 * MIB, ..config(dir.path()) }, 1).expect("opens");
+    let store = Store::open(
+        Config {
+            visited_bytes_max: 9 * MIB,
+            ..config(dir.path())
+        },
+        1,
+    )
+    .expect("opens");
     fill(&store, &torrent(1), Keep::Kept, 1).expect("room");
     for seed in 2..5 {
         fill(&store, &torrent(seed), Keep::Visited, seed * 10).expect("room");
@@ -192,7 +257,10 @@ fn visited_sites_give_way_to_the_quota_and_kept_ones_never() {
     assert_eq!(store.tick(1000).expect("ticks").evicted, vec![torrent(3).ih()]);
     assert_eq!(store.tick(2000).expect("ticks").evicted, vec![]);
     let usage = store.usage().expect("usage");
-    assert_eq!((usage.kept_bytes, usage.visited_bytes, usage.sites), (4 * MIB, 8 * MIB, 3));
+    assert_eq!(
+        (usage.kept_bytes, usage.visited_bytes, usage.sites),
+        (4 * MIB, 8 * MIB, 3)
+    );
 }
 
 #[test]
@@ -208,7 +276,10 @@ fn a_newer_state_is_refused_untouched_and_a_damaged_one_is_set_aside() {
         let db = redb::Database::open(&file).expect("opens");
         let txn = db.begin_write().expect("begins");
         let meta: redb::TableDefinition<&str, u64> = redb::TableDefinition::new("meta");
-        txn.open_table(meta).expect("table").insert("format", 99).expect("inserts");
+        txn.open_table(meta)
+            .expect("table")
+            .insert("format", 99)
+            .expect("inserts");
         txn.commit().expect("commits");
     }
     let newer = std::fs::read(&file).expect("reads");
@@ -216,7 +287,10 @@ fn a_newer_state_is_refused_untouched_and_a_damaged_one_is_set_aside() {
         Err(Error::TooNew { found: 99, .. }) => {}
         other => panic!("{:?}", other.err()),
     }
-    assert!(std::fs::read(&file).expect("reads") == newer, "not a byte is changed");
+    assert!(
+        std::fs::read(&file).expect("reads") == newer,
+        "not a byte is changed"
+    );
     for cut in [0, 100, 4096, good.len() / 2] {
         let mut bad = good.clone();
         bad.truncate(cut);
@@ -225,8 +299,12 @@ fn a_newer_state_is_refused_untouched_and_a_damaged_one_is_set_aside() {
         fill(&store, &torrent(2), Keep::Kept, 1).expect("works");
         assert_whole(&store, &torrent(2));
     }
-    let names = std::fs::read_dir(dir.path().join("state")).expect("lists").flatten();
-    let aside = names.filter(|entry| entry.file_name().to_string_lossy().contains("damaged")).count();
+    let names = std::fs::read_dir(dir.path().join("state"))
+        .expect("lists")
+        .flatten();
+    let aside = names
+        .filter(|entry| entry.file_name().to_string_lossy().contains("damaged"))
+        .count();
     assert_eq!(aside, 4, "every damaged file is kept");
 }
 
@@ -242,23 +320,38 @@ fn rotten_bytes_are_never_served_and_are_wanted_again() {
     let mut bytes = std::fs::read(&file).expect("reads");
     for piece in [3, 9] {
         let needle = &torrent.data[piece][70_000..70_032];
-        let at = bytes.windows(32).position(|window| window == needle).expect("stored");
+        let at = bytes
+            .windows(32)
+            .position(|window| window == needle)
+            .expect("stored");
         bytes[at] ^= 0x10;
     }
     std::fs::write(&file, bytes).expect("writes");
     let store = world::open(dir.path());
     let pieces = store.pieces(&torrent.ih()).expect("handle");
-    assert_eq!(pieces.read(3, 0, 16_384).expect("reads"), None, "not even its good half");
+    assert_eq!(
+        pieces.read(3, 0, 16_384).expect("reads"),
+        None,
+        "not even its good half"
+    );
     assert!(!pieces.readable(3));
     let mut rotten = Vec::new();
     for now in 10..40 {
         rotten.extend(store.tick(now).expect("ticks").rotten);
     }
     rotten.sort_unstable();
-    assert_eq!(rotten, vec![(torrent.ih(), 3), (torrent.ih(), 9)], "one by the reader, one by the scrub");
+    assert_eq!(
+        rotten,
+        vec![(torrent.ih(), 3), (torrent.ih(), 9)],
+        "one by the reader, one by the scrub"
+    );
     assert_eq!(store.site(&torrent.ih()).expect("row").expect("there").held, 14);
     for piece in [3, 9] {
-        assert!(pieces.put(piece, torrent.data[piece as usize].clone()).expect("fetched again"));
+        assert!(
+            pieces
+                .put(piece, torrent.data[piece as usize].clone())
+                .expect("fetched again")
+        );
     }
     store.flush().expect("commits");
     assert_whole(&store, &torrent);
