@@ -14,6 +14,7 @@ need curl curl
 need transmission-daemon transmission-daemon
 need qbittorrent-nox qbittorrent-nox
 need aria2c aria2
+need opentracker opentracker
 need ffmpeg ffmpeg
 need chromium chromium
 need chromedriver chromium-driver

@@ -220,6 +220,7 @@ impl Store {
     pub fn due(&self, kind: DueKind, now: UnixSecs, max: usize) -> Result<Vec<(InfoHash, UnixSecs)>, Error> {
         self.core.due(kind, now, max)
     }
+    /// `UnixSecs::MAX` removes the row.
     pub fn set_due(&self, kind: DueKind, rows: &[(InfoHash, UnixSecs)]) -> Result<(), Error> {
         self.core.set_due(kind, rows)
     }

@@ -369,11 +369,18 @@ impl Core {
             let mut due = txn.open_table(DUE)?;
             let mut due_of = txn.open_table(DUE_OF)?;
             for (ih, when) in rows {
-                let old = due_of.insert(due_of_key(kind, *ih), when)?.map(|old| old.value());
+                let never = *when == UnixSecs::MAX;
+                let old = if never {
+                    due_of.remove(due_of_key(kind, *ih))?.map(|old| old.value())
+                } else {
+                    due_of.insert(due_of_key(kind, *ih), when)?.map(|old| old.value())
+                };
                 if let Some(old) = old {
                     due.remove(due_key(kind, old, *ih))?;
                 }
-                due.insert(due_key(kind, *when, *ih), ())?;
+                if !never {
+                    due.insert(due_key(kind, *when, *ih), ())?;
+                }
             }
             Ok(())
         })

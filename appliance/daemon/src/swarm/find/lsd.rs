@@ -193,6 +193,10 @@ fn open(name: &str, index: u32, group: SocketAddr) -> std::io::Result<UdpSocket>
         SocketAddr::V4(group) => {
             socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, group.port())).into())?;
             socket.join_multicast_v4_n(group.ip(), &InterfaceIndexOrAddress::Index(index))?;
+            // Otherwise packets on loopback carry another interface's address.
+            if name == "lo" {
+                socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
+            }
             socket.set_multicast_ttl_v4(1)?;
             socket.set_multicast_loop_v4(true)?;
         }

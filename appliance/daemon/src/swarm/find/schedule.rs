@@ -114,7 +114,8 @@ impl Schedule {
         let next: Vec<(InfoHash, u64)> = stream::iter(sites)
             .map(|ih| async move {
                 let pause = self.announce(kind, ih).await;
-                (ih, self.room.clock.now_secs() + pause.as_secs().max(1))
+                let due = |pause: Duration| self.room.clock.now_secs() + pause.as_secs().max(1);
+                (ih, pause.map_or(u64::MAX, due))
             })
             .buffer_unordered(AT_ONCE)
             .collect()
@@ -124,16 +125,17 @@ impl Schedule {
         }
     }
 
-    /// Announces one torrent on one channel; returns the pause until the next time.
-    async fn announce(&self, kind: DueKind, ih: InfoHash) -> Duration {
+    /// Announces one torrent on one channel; returns the pause until the next time, `None` when the torrent is gone.
+    async fn announce(&self, kind: DueKind, ih: InfoHash) -> Option<Duration> {
         let row = match self.room.db.store().site(&ih) {
-            Ok(Some(row)) if row.complete() => row,
-            _ => return jittered(IDLE_EVERY),
+            Ok(row) => row?,
+            Err(_) => return Some(jittered(IDLE_EVERY)),
         };
-        match kind {
+        Some(match kind {
+            _ if !row.complete() => jittered(IDLE_EVERY),
             DueKind::DhtAnnounce => self.tell_dht(&row).await,
             DueKind::TrackerAnnounce => self.tell_trackers(&row).await,
-        }
+        })
     }
 
     async fn tell_dht(&self, row: &SiteRow) -> Duration {

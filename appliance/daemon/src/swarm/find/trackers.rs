@@ -29,6 +29,9 @@ const RESTING_MAX: usize = 1_000;
 /// Peers asked for.
 const NUMWANT: u16 = 80;
 
+/// No announce takes longer; one that was dropped half-way counts as on its way until then.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
 /// How long all `stopped` messages together may take, and how many are sent beside each other.
 const STOP_WITHIN: Duration = Duration::from_secs(3);
 const STOP_AT_ONCE: usize = 16;
@@ -113,6 +116,8 @@ struct Told {
     uploaded_before: u64,
     downloaded_before: u64,
     not_before: Instant,
+    /// An announce is on its way until then at the latest; a second one would repeat its event.
+    asked_until: Instant,
     last: Moment,
 }
 
@@ -192,6 +197,7 @@ impl Trackers {
                 uploaded_before: moment.uploaded,
                 downloaded_before: moment.downloaded,
                 not_before: now,
+                asked_until: now,
                 last: moment.clone(),
             });
         let event = match (told.started, moment.left == 0 && !told.seeding) {
@@ -199,11 +205,14 @@ impl Trackers {
             (true, true) => Event::Completed,
             (true, false) => Event::None,
         };
+        if told.asked_until > now {
+            return Err(told.asked_until - now);
+        }
         // An event is news and may come at any time; a regular announce may not.
         if event != Event::Completed && told.not_before > now {
             return Err(told.not_before - now);
         }
-        // Nobody else asks until this answer is there.
+        told.asked_until = now + ANSWER_WITHIN;
         told.not_before = now + INTERVAL_MIN;
         told.last = moment.clone();
         let told = told.clone();
@@ -234,6 +243,9 @@ impl Trackers {
     ) -> Outcome {
         let now = Instant::now();
         let mut memory = self.memory();
+        if let Some(told) = memory.told.get_mut(&(moment.ih, url.clone())) {
+            told.asked_until = now;
+        }
         match answer {
             Ok(reply) => {
                 memory.resting.remove(authority(url));
