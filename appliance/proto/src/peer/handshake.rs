@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_handshake_survives_the_wire() {
-        let ours = Handshake::ours(InfoHash([7; 20]), *b"-GR0100-abcdefghijkl", true);
+        let ours = Handshake::ours(InfoHash([7; 20]), *b"-GY0100-abcdefghijkl", true);
         let wire = ours.encode();
         assert_eq!(wire[..20], *b"\x13BitTorrent protocol");
         assert_eq!(wire[20..28], [0, 0, 0, 0, 0, 0x10, 0, 0x05]);

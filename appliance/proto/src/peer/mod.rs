@@ -12,8 +12,8 @@ pub mod mse;
 pub mod pex;
 pub mod rc4;
 
-/// A 20-byte peer id (BEP 3); ours starts with `-GR` and the version (BEP 20).
+/// A 20-byte peer id (BEP 3); ours starts with `-GY` and the version (BEP 20).
 pub type PeerId = [u8; 20];
 
 /// The first eight bytes of every peer id of ours (BEP 20, Azureus style).
-pub const PEER_ID_PREFIX: &[u8; 8] = b"-GR0100-";
+pub const PEER_ID_PREFIX: &[u8; 8] = b"-GY0100-";

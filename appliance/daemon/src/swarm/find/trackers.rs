@@ -128,7 +128,7 @@ struct Rest {
 
 impl Trackers {
     pub(super) fn new() -> Self {
-        let mut peer_id = *b"-GR0100-............";
+        let mut peer_id = *b"-GY0100-............";
         for byte in &mut peer_id[8..] {
             *byte = rand::random_range(b'a'..=b'z');
         }

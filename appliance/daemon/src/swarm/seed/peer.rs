@@ -71,6 +71,8 @@ pub struct Peer {
     pub(super) loading: Option<Loading>,
     pub(super) uploaded: u64,
     pub(super) served: Instant,
+    /// It has said something.
+    met: bool,
     inbox: BytesMut,
     decipher: Option<Rc4>,
     told: Vec<SocketAddr>,
@@ -114,6 +116,7 @@ impl Peer {
             loading: None,
             uploaded: 0,
             served: now,
+            met: false,
             inbox: BytesMut::new(),
             decipher: None,
             told: Vec::new(),
@@ -224,6 +227,11 @@ impl Peer {
         }
         if self.nuisance > NUISANCE_MAX {
             return Err(io::Error::other("too many messages that ask for nothing"));
+        }
+        if eaten > 0 && !std::mem::replace(&mut self.met, true) {
+            // transmission 3.00 over uTP does not look at what came in one packet with our handshake until the next packet
+            // comes; this is the next packet.
+            self.outbox.message(Message::KeepAlive);
         }
         if eaten > 0 {
             // Only whole messages count as a sign of life: a byte a minute does not keep a connection.

@@ -74,3 +74,25 @@ async fn aria2_gets_every_byte() {
     tracker.add(&house.infohash().to_string(), house.addr());
     leech(&house, Program::Aria2, &tracker.url(), "", false).await;
 }
+/// Both prefer encrypted connections, and transmission does not dial 127.0.0.1.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transmission_and_qbittorrent_get_every_byte() {
+    let Some(own) = harness::tracker::own_addr() else {
+        panic!("this machine has no address besides loopback: give it one");
+    };
+    let house = House::new(Plan {
+        length: (8 << 20) + 333,
+        piece_length: 256 << 10,
+        config: Config {
+            addr: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            ..Plan::default().config
+        },
+        ..Plan::default()
+    });
+    let tracker = harness::tracker::Tracker::start();
+    let addr = SocketAddr::from((own, house.addr().port()));
+    tracker.add(&house.infohash().to_string(), addr);
+    for program in [Program::Transmission, Program::Qbittorrent] {
+        leech(&house, program, &tracker.url(), "", false).await;
+    }
+}

@@ -296,13 +296,17 @@ impl Leech {
             .expect("sent");
     }
 
-    /// The next message; `None` when the connection was closed.
+    /// The next message that is no keep-alive; `None` when the connection was closed.
     pub async fn hear(&mut self) -> Option<Heard> {
         loop {
             let decoded = message::decode(&self.wire.early, &self.bounds).expect("our own side speaks well");
             if let Some((message, used)) = decoded {
                 let heard = owned(&message);
+                let idle = message == Message::KeepAlive;
                 self.wire.early.drain(..used);
+                if idle {
+                    continue;
+                }
                 return Some(heard);
             }
             if timeout(SOON, self.wire.fill(1 << 20))
