@@ -94,11 +94,15 @@ fn admit(door: &Arc<Door>, peer: SocketAddr, wire: impl FnOnce() -> Wire) {
     };
     let task_door = door.clone();
     let wire = wire();
-    door.tasks.spawn("swarm.peer", async move {
-        if let Err(err) = serve(&task_door, peer, wire, seat).await {
-            debug!(%peer, %err, "peer gone");
-        }
-    });
+    // Boxed here and at each step below: a task is as large as its largest step, and idle peers should pay for none.
+    door.tasks.spawn(
+        "swarm.peer",
+        Box::pin(async move {
+            if let Err(err) = serve(&task_door, peer, wire, seat).await {
+                debug!(%peer, %err, "peer gone");
+            }
+        }),
+    );
 }
 
 async fn serve(door: &Door, peer: SocketAddr, mut wire: Wire, seat: Seat) -> io::Result<()> {
@@ -108,14 +112,14 @@ async fn serve(door: &Door, peer: SocketAddr, mut wire: Wire, seat: Seat) -> io:
             .try_acquire()
             .map_err(|_| io::Error::from(io::ErrorKind::ResourceBusy))?;
         tokio::select! {
-            opened = timeout(HANDSHAKE_DEADLINE, wire::answer(&mut wire, &door.keys)) => opened??,
+            opened = timeout(HANDSHAKE_DEADLINE, Box::pin(wire::answer(&mut wire, &door.keys))) => opened??,
             () = seat.leave().cancelled() => return Ok(()),
         }
     };
     if opened.peer_id == door.peer_id || !seat.join(opened.infohash) {
         return Ok(());
     }
-    route(door, peer, wire, opened, seat).await
+    Box::pin(route(door, peer, wire, opened, seat)).await
 }
 
 async fn route(
@@ -133,9 +137,13 @@ async fn route(
         .await
         .map_err(io::Error::other)?;
     match (row, engine) {
-        (Some(row), _) if row.complete() => door.seeder.serve(wire, handshake, peer, row, seat).await,
-        (_, Some(engine)) => splice::splice(wire, handshake, engine, &seat).await,
-        (Some(row), None) if row.held > 0 => door.seeder.serve(wire, handshake, peer, row, seat).await,
+        (Some(row), _) if row.complete() => {
+            Box::pin(door.seeder.serve(wire, handshake, peer, row, seat)).await
+        }
+        (_, Some(engine)) => Box::pin(splice::splice(wire, handshake, engine, &seat)).await,
+        (Some(row), None) if row.held > 0 => {
+            Box::pin(door.seeder.serve(wire, handshake, peer, row, seat)).await
+        }
         _ => unknown(infohash, peer),
     }
 }
