@@ -63,6 +63,7 @@ pub fn seen(answer: &impl Debug) -> u64 {
         before: ' ',
         kept: false,
         quoted: false,
+        escaped: false,
     };
     // An error only says that the beginning is complete.
     let _ = write!(shape, "{answer:?}");
@@ -76,12 +77,14 @@ struct Shape {
     /// The word being read began with a capital.
     kept: bool,
     quoted: bool,
+    escaped: bool,
 }
 
 impl Write for Shape {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for letter in text.chars() {
-            self.quoted ^= letter == '"' && self.before != '\\';
+            self.quoted ^= letter == '"' && !self.escaped;
+            self.escaped = letter == '\\' && !self.escaped;
             if !self.before.is_alphanumeric() {
                 self.kept = letter.is_ascii_uppercase();
             }

@@ -1,5 +1,4 @@
-//! The parsers of ours that read what strangers send. One line each: a name, seeds, and a function that runs the parser
-//! and asserts what it promises.
+//! Torrents, magnets and names.
 
 use proto::{
     bencode::{self, scan},
@@ -9,34 +8,11 @@ use proto::{
     name::{Domains, Host},
 };
 
-use super::{Target, seen};
+use super::seen;
 use crate::hostile;
 
-pub const TARGETS: &[Target] = &[
-    Target {
-        name: "bencode",
-        seeds: torrents,
-        run: bencode,
-    },
-    Target {
-        name: "metainfo",
-        seeds: torrents,
-        run: metainfo,
-    },
-    Target {
-        name: "magnet",
-        seeds: magnets,
-        run: magnet,
-    },
-    Target {
-        name: "name",
-        seeds: hosts,
-        run: name,
-    },
-];
-
 /// The small cases of the hostile corpus, good and bad.
-fn torrents() -> Vec<Vec<u8>> {
+pub(super) fn torrents() -> Vec<Vec<u8>> {
     hostile::all()
         .take(1_200)
         .map(|case| case.bytes())
@@ -44,7 +20,7 @@ fn torrents() -> Vec<Vec<u8>> {
         .collect()
 }
 
-fn bencode(input: &[u8]) -> u64 {
+pub(super) fn bencode(input: &[u8]) -> u64 {
     let (tree, walk) = (bencode::parse_unsorted(input), scan::scan(input));
     // The two readers differ only in what the tree refuses for its memory's sake or for keys that repeat.
     match (&tree, &walk) {
@@ -61,7 +37,7 @@ fn bencode(input: &[u8]) -> u64 {
     seen(&tree)
 }
 
-fn metainfo(input: &[u8]) -> u64 {
+pub(super) fn metainfo(input: &[u8]) -> u64 {
     if let Ok(info) = metainfo::parse_info(input) {
         hostile::check_info(&info).expect("every accepted info keeps its promises");
     }
@@ -80,7 +56,7 @@ fn metainfo(input: &[u8]) -> u64 {
     }
 }
 
-fn magnets() -> Vec<Vec<u8>> {
+pub(super) fn magnets() -> Vec<Vec<u8>> {
     let (ih, key) = (
         "951ead31d09e4049fc1f21f137e233dd0589fcbd",
         "8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e",
@@ -101,7 +77,7 @@ fn magnets() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
-fn magnet(input: &[u8]) -> u64 {
+pub(super) fn magnet(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
     let read = magnet::parse(&text);
     if let Ok(magnet) = &read {
@@ -121,7 +97,7 @@ fn magnet(input: &[u8]) -> u64 {
     seen(&(read.is_ok(), pasted))
 }
 
-fn hosts() -> Vec<Vec<u8>> {
+pub(super) fn hosts() -> Vec<Vec<u8>> {
     let key = "3bkn7umqo2g90xy96r2wpyrlu5j7n6s8ii3eoz4ra5nv45hh6m";
     [
         format!("{key}-pk.btlink"),
@@ -142,7 +118,7 @@ fn hosts() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
-fn name(input: &[u8]) -> u64 {
+pub(super) fn name(input: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(input);
     let domains = Domains::new(&["btlink.example.org"]).expect("a domain");
     let read = domains.read(&text);

@@ -1,0 +1,26 @@
+//! The parsers of ours that read what strangers send. One line each: a name, seeds, and a function that runs the parser
+//! and asserts what it promises.
+
+mod formats;
+mod wire;
+
+use super::{Target, seen};
+
+pub const TARGETS: &[Target] = &[
+    target("bencode", formats::torrents, formats::bencode),
+    target("metainfo", formats::torrents, formats::metainfo),
+    target("magnet", formats::magnets, formats::magnet),
+    target("name", formats::hosts, formats::name),
+    target("krpc", wire::datagrams, wire::krpc),
+    target("dht", wire::datagrams, wire::dht),
+    target("peer", wire::messages, wire::peer),
+    target("extension", wire::extensions, wire::extension),
+    target("mse", wire::encrypted, wire::mse),
+    target("tracker", wire::replies, wire::tracker),
+    target("lsd", wire::announces, wire::lsd),
+    target("url", wire::urls, wire::url),
+];
+
+const fn target(name: &'static str, seeds: fn() -> Vec<Vec<u8>>, run: fn(&[u8]) -> u64) -> Target {
+    Target { name, seeds, run }
+}
