@@ -1,6 +1,6 @@
 //! From text to a [`Magnet`].
 
-use std::{borrow::Cow, net::SocketAddr, ops::RangeInclusive};
+use std::{net::SocketAddr, ops::RangeInclusive};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use percent_encoding::percent_decode_str;
@@ -115,7 +115,7 @@ fn read_salt(hex: &str) -> Result<Vec<u8>, Error> {
         .ok_or(Error::Salt)
 }
 
-fn name(value: &Cow<'_, str>) -> Option<String> {
+fn name(value: &str) -> Option<String> {
     let name: String = value.chars().filter(|c| !c.is_control()).collect();
     (!name.is_empty() && name.len() <= VALUE_MAX).then_some(name)
 }

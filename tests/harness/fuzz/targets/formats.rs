@@ -67,7 +67,7 @@ pub(super) fn magnets() -> Vec<Vec<u8>> {
         format!("magnet:?xs=urn:btpk:{key}&s=6e"),
         format!("bt://{ih}/a/b?c#d"),
         format!("wtp://example.org/{ih}"),
-        format!("http://n-3bkn7umqo2g90xy96r2wpyrlu5j7n6s8ii3eoz4ra5nv45hh6m-pk.btlink:80/x"),
+        "http://n-3bkn7umqo2g90xy96r2wpyrlu5j7n6s8ii3eoz4ra5nv45hh6m-pk.btlink:80/x".to_owned(),
         format!("http://192.168.1.2/btpk/{key}:6e/z"),
         format!("http://box.btlink/btih/{ih}/z"),
         ih.to_owned(),
