@@ -1,7 +1,8 @@
 //! The DHT (BEP 5, 32, 33, 42, 43, 51; messages of 44) as pure decisions: bytes and times in, bytes and times out.
 //!
 //! Reading order: [`id`] (who is close to whom), [`krpc`] (what goes over the wire), [`routing`] (whom we know),
-//! [`query`] (one iterative lookup), [`token`], [`peers`], [`bloom`], [`limits`] and [`server`] (what we answer and what
+//! [`query`] (one iterative lookup), [`rtt`] and [`silence`] (how long to
+//! wait for whom), [`external`] (our own address), [`token`], [`peers`], [`bloom`], [`limits`] and [`server`] (what we answer and what
 //! we refuse), [`node`] (all of it together). Times are durations since any fixed moment the caller chooses; randomness
 //! comes from a seed. Must not know sockets, and keeps nothing per torrent of ours.
 
@@ -17,6 +18,7 @@ pub mod random;
 pub mod routing;
 pub mod rtt;
 pub mod server;
+pub mod silence;
 pub mod token;
 
 #[cfg(test)]

@@ -171,6 +171,11 @@ impl Table {
         self.entries().filter(|entry| entry.good(now)).count()
     }
 
+    /// Nodes that are not bad.
+    pub fn usable(&self) -> usize {
+        self.entries().filter(|entry| !entry.bad()).count()
+    }
+
     pub fn len(&self) -> usize {
         self.buckets.values().map(|bucket| bucket.nodes.len()).sum()
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 /// Wait this long before anything is known.
 const FIRST: Duration = Duration::from_millis(500);
 /// Below this, scheduling noise of a busy machine would look like a dead node.
-const FLOOR: Duration = Duration::from_millis(4);
+const FLOOR: Duration = Duration::from_millis(2);
 const CEILING: Duration = Duration::from_millis(1_000);
 /// After this a node has not answered, whatever the estimate says.
 pub const GIVE_UP_MAX: Duration = Duration::from_secs(3);
-const GIVE_UP_MIN: Duration = Duration::from_millis(500);
+const GIVE_UP_MIN: Duration = Duration::from_millis(100);
 
 /// Smoothed round-trip time of one network.
 #[derive(Debug, Clone, Default)]

@@ -96,7 +96,7 @@ pub async fn run(count: usize, ops: usize, dead_percent: usize) -> Result<Report
     let (mut found, mut stored, cpu) = (0, 0, cpu_ms());
     for n in 0..ops {
         let ih = InfoHash(rand::random());
-        let port = 10_000 + (n % 50_000) as u16;
+        let port = 40_000 + (n % 20_000) as u16;
         let begun = Instant::now();
         stored += tokio::time::timeout(OP_DEADLINE, writer.announce(ih, port))
             .await

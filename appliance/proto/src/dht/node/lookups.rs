@@ -63,7 +63,7 @@ impl Node {
 
     /// A lookup; without a job it is for the table's sake.
     pub(super) fn start_search(&mut self, target: Id, family: Family, job: Option<JobId>, now: Duration) {
-        let (seeds, routers) = self.seeds(family, &target);
+        let (seeds, routers) = self.seeds(family, &target, now);
         let lookup = Lookup::new(target, &seeds, &routers, !self.config.policy.allow_loopback);
         let number = self.number();
         self.searches.insert(

@@ -27,6 +27,7 @@ use super::{
     peers::{self, Peers},
     random::Random,
     server::Server,
+    silence::Silence,
     token::Tokens,
 };
 use crate::guard::{self, Policy};
@@ -104,6 +105,7 @@ pub struct Node {
     server: Server,
     sides: [Option<Side>; 2],
     pending: BTreeMap<[u8; 4], Pending>,
+    silence: Silence,
     searches: BTreeMap<u64, Search>,
     jobs: BTreeMap<JobId, Job>,
     next_number: u64,
@@ -130,6 +132,7 @@ impl Node {
             server,
             sides: [None, None],
             pending: BTreeMap::new(),
+            silence: Silence::default(),
             searches: BTreeMap::new(),
             jobs: BTreeMap::new(),
             next_number: 0,
@@ -293,14 +296,17 @@ impl Node {
     }
 
     /// Nodes to start a lookup from, and bootstrap addresses when those are too few.
-    fn seeds(&self, family: Family, target: &Id) -> (Vec<Contact>, Vec<SocketAddr>) {
+    fn seeds(&self, family: Family, target: &Id, now: Duration) -> (Vec<Contact>, Vec<SocketAddr>) {
         let Some(side) = self.side(family) else {
             return (Vec::new(), Vec::new());
         };
         let mut seeds = side.table.closest(target, 2 * super::K);
+        seeds.retain(|contact| !self.silence.lasts(&contact.addr, now));
         if seeds.len() >= super::K {
             return (seeds, Vec::new());
         }
+        // Too few: the silent ones are better than none.
+        seeds = side.table.closest(target, 2 * super::K);
         seeds.extend(side.remembered.iter().take(super::K));
         let routers = self.routers.iter().filter(|addr| Family::of(addr) == family);
         (seeds, routers.copied().collect())

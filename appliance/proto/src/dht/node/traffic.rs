@@ -99,6 +99,7 @@ impl Node {
         let reply = self.server.answer(asked, &view, now, &mut self.random);
         let answered = reply.is_ok();
         self.send_reply(asked.from, reply);
+        self.silence.broken(&asked.from, now);
         if answered && !read_only {
             self.meet(
                 &Contact {
@@ -156,6 +157,7 @@ impl Node {
     }
 
     fn on_reply(&mut self, pending: &Pending, reply: &Reply<'_>, ip: Option<SocketAddr>, now: Duration) {
+        self.silence.broken(&pending.to, now);
         let contact = Contact {
             id: reply.id,
             addr: pending.to,
@@ -182,7 +184,10 @@ impl Node {
             std::mem::swap(&mut same, &mut other);
         }
         let own = self.id(family);
-        same.retain(|contact| Some(contact.id) != own && self.allowed(&contact.addr));
+        same.retain(|contact| {
+            let silent = self.silence.lasts(&contact.addr, now);
+            Some(contact.id) != own && self.allowed(&contact.addr) && !silent
+        });
         let job = self.searches.get(&number).and_then(|search| search.job);
         if let (Some(values), Some(job)) = (&reply.values, job) {
             let values = values

@@ -55,6 +55,7 @@ impl Node {
             if let Some(side) = self.side_mut(Family::of(&pending.to)) {
                 side.table.failed(&pending.to);
             }
+            self.silence.kept(pending.to, pending.sent, now);
             self.on_no_answer(&pending, now);
         }
     }
@@ -64,6 +65,7 @@ impl Node {
         if now.saturating_sub(self.cleared) >= CLEAR {
             self.cleared = now;
             self.server.limits.forget(now);
+            self.silence.forget(now);
             self.server.peers.expire(now);
         }
         for family in Family::BOTH {
@@ -93,7 +95,7 @@ impl Node {
         let Some(side) = self.side_mut(family) else {
             return false;
         };
-        let known = side.table.len();
+        let known = side.table.usable();
         if known >= K || side.bootstrap_due > now {
             return false;
         }
