@@ -68,7 +68,7 @@ def measured(make, torrents, folder, state):
 
 def run(granary, work, count, results):
     folder, torrents = work / "many", []
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for i in range(count):
         path = folder / f"site-{i:05}.bin"
         path.write_bytes(os.urandom(1 << 16))

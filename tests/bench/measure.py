@@ -41,6 +41,7 @@ class Process:
         self.child = subprocess.Popen(
             argv, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             start_new_session=True)
+        self.usage = None
         _running.append(self)
 
     def pids(self):
@@ -57,7 +58,9 @@ class Process:
         return found
 
     def cpu_seconds(self):
-        """User and system time of the group, reaped children included."""
+        """User and system time of the group, reaped children included; of a program that has ended, all of it."""
+        if not self.alive():
+            return self.usage.ru_utime + self.usage.ru_stime
         ticks = 0
         for pid in self.pids():
             try:
@@ -68,7 +71,9 @@ class Process:
         return ticks / TICK
 
     def memory(self):
-        """MiB: resident, anonymous, and the peak of resident."""
+        """MiB: resident, anonymous, and the peak of resident; of a program that has ended, only the peak is known."""
+        if not self.alive():
+            return {"rss": None, "anon": None, "peak": self.usage.ru_maxrss / 1024}
         totals = {"VmRSS:": 0, "RssAnon:": 0, "VmHWM:": 0}
         for pid in self.pids():
             try:
@@ -81,7 +86,12 @@ class Process:
         return {"rss": totals["VmRSS:"] / 1024, "anon": totals["RssAnon:"] / 1024, "peak": totals["VmHWM:"] / 1024}
 
     def alive(self):
-        return self.child.poll() is None
+        if self.usage is None:
+            # wait4 instead of poll: it also tells what the program has used.
+            pid, status, usage = os.wait4(self.child.pid, os.WNOHANG)
+            if pid:
+                self.usage, self.child.returncode = usage, os.waitstatus_to_exitcode(status)
+        return self.usage is None
 
     def output(self):
         self.log.seek(0)
@@ -93,9 +103,11 @@ class Process:
                 break
             try:
                 os.killpg(self.child.pid, sig)
-                self.child.wait(patience)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
+            except ProcessLookupError:
                 pass
+            end = time.monotonic() + patience
+            while self.alive() and time.monotonic() < end:
+                time.sleep(0.02)
         if self in _running:
             _running.remove(self)
 
