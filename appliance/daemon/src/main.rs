@@ -1,10 +1,54 @@
-//! `granary`: flags, logging, signals, exit code.
+//! `granary`: flags, logging, signals, exit code. What each command does stands in `cli`, what a running Granary is made of in
+//! `daemon.rs`.
 
+mod cli;
 mod clock;
+mod config;
+mod control;
+mod daemon;
 mod db;
+mod fault;
 mod gateway;
+mod health;
+mod net;
+mod publish;
 mod sites;
 mod swarm;
 mod tasks;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    // Two TLS users in one process must agree on a provider before either of them starts.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = cli::Cli::parse();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("granary: {fault}");
+            ExitCode::from(fault.exit as u8)
+        }
+    }
+}
+
+/// Logs to stderr, so that stdout belongs to the answer of a command.
+fn start_logging(filter: &str) -> Result<(), fault::Fault> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|err| fault::Fault::usage(format!("--log {filter:?} is not understood: {err}")))?;
+    let journal =
+        sd_notify::booted().unwrap_or(false) && !std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    // The journal stamps every line itself.
+    if journal {
+        lines.without_time().init()
+    } else {
+        lines.init()
+    }
+    Ok(())
+}

@@ -149,6 +149,13 @@ pub struct Doors {
     pub proxy: Vec<SocketAddr>,
 }
 
+/// Sockets that somebody else opened (systemd, or `net`, whose errors name the flag to change).
+#[derive(Default)]
+pub struct Sockets {
+    pub http: Vec<TcpListener>,
+    pub proxy: Vec<TcpListener>,
+}
+
 /// Binds all addresses, then serves until `tasks` is cancelled; requests under way get five seconds.
 pub async fn start<S: SiteSource>(
     config: &Config,
@@ -156,8 +163,22 @@ pub async fn start<S: SiteSource>(
     status: Status,
     tasks: &Tasks,
 ) -> Result<Doors, StartError> {
-    let http = bind_all(&config.listen_http).await?;
-    let proxy = bind_all(&config.listen_proxy).await?;
+    let sockets = Sockets {
+        http: bind_all(&config.listen_http).await?,
+        proxy: bind_all(&config.listen_proxy).await?,
+    };
+    start_on(config, sockets, source, status, tasks)
+}
+
+/// Like [`start`], on sockets that are open already; the addresses of `config` are not looked at.
+pub fn start_on<S: SiteSource>(
+    config: &Config,
+    sockets: Sockets,
+    source: Arc<S>,
+    status: Status,
+    tasks: &Tasks,
+) -> Result<Doors, StartError> {
+    let Sockets { http, proxy } = sockets;
     let addrs = |listeners: &[TcpListener]| -> Vec<SocketAddr> {
         listeners.iter().filter_map(|one| one.local_addr().ok()).collect()
     };

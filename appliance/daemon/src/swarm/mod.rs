@@ -41,6 +41,12 @@ pub enum Error {
     Refused { infohash: InfoHash, reason: String },
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A port is taken or not ours: choose another one.
+    #[error("listen on {addr}: {reason}")]
+    Listen {
+        addr: SocketAddr,
+        reason: std::io::Error,
+    },
     #[error("the swarm is stopping")]
     Stopping,
     #[error("{0}")]

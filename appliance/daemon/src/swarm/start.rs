@@ -194,7 +194,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
         caps: config.caps,
         ..limits::Settings::default()
     });
-    let dht = start_dht(&config, &db, tasks).await;
+    let dht = start_dht(&config, &db, tasks).await?;
     let found = Found {
         always: config.peers.clone(),
         finder: start_finder(&config, dht.clone(), &db, &clock, tasks),
@@ -216,7 +216,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
         ..listen::Config::default()
     };
     let listener = listen::Listener::start(door, db.clone(), limits.clone(), tasks, Arc::new(hands))
-        .map_err(|err| Error::Engine(err.to_string()))?;
+        .map_err(|listen::Error::Bind { addr, source: reason }| Error::Listen { addr, reason })?;
     found.finder.set_port(listener.local_addr().port());
     fetch_damaged(reports, &db, &fetch, tasks);
     Ok(Parts {
@@ -233,12 +233,12 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
     })
 }
 
-/// Without the DHT we go on with trackers and neighbours.
-async fn start_dht(config: &SwarmConfig, db: &Db, tasks: &Tasks) -> Option<dht::Dht> {
+/// `None` when no address was given for it. A port that is taken is told, so that a person can choose another one.
+async fn start_dht(config: &SwarmConfig, db: &Db, tasks: &Tasks) -> Result<Option<dht::Dht>, Error> {
     let listen_v4 = config.listen_dht.iter().copied().find(SocketAddr::is_ipv4);
     let listen_v6 = config.listen_dht.iter().copied().find(SocketAddr::is_ipv6);
     if listen_v4.is_none() && listen_v6.is_none() {
-        return None;
+        return Ok(None);
     }
     let settings = dht::Config {
         listen_v4,
@@ -248,8 +248,11 @@ async fn start_dht(config: &SwarmConfig, db: &Db, tasks: &Tasks) -> Option<dht::
     };
     dht::Dht::start(settings, db.clone(), tasks)
         .await
-        .inspect_err(|err| warn!(%err, "the DHT is off; trackers and neighbours remain"))
-        .ok()
+        .map(Some)
+        .map_err(|err| match err {
+            dht::Error::Listen { addr, reason } => Error::Listen { addr, reason },
+            err => Error::Engine(err.to_string()),
+        })
 }
 
 fn start_finder(

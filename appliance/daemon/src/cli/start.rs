@@ -1,0 +1,312 @@
+//! `granary run | web | lan`: flags over file over defaults, then the daemon until a signal ends it.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use super::demo;
+use crate::{
+    config::{self, Config},
+    daemon::Daemon,
+    fault::{Exit, Fault},
+    health,
+};
+
+/// Which processes of the house this one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    All,
+    Web,
+    Lan,
+}
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// The data folder [default: ~/.local/share/granary]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A TOML file; flags override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where browsers reach sites and the PAC file directly (repeatable; port 0: any)
+    #[arg(long, value_name = "ADDR")]
+    listen_http: Vec<SocketAddr>,
+    /// Where browsers reach the proxy (repeatable)
+    #[arg(long, value_name = "ADDR")]
+    listen_proxy: Vec<SocketAddr>,
+    /// Where BitTorrent peers reach us, TCP and uTP
+    #[arg(long, value_name = "ADDR")]
+    listen_bt: Option<SocketAddr>,
+    /// Where DHT nodes reach us, UDP (repeatable: one address of each family)
+    #[arg(long, value_name = "ADDR")]
+    listen_dht: Vec<SocketAddr>,
+    /// A further address for the household's pages (repeatable)
+    #[arg(long, value_name = "ADDR")]
+    listen_admin: Vec<SocketAddr>,
+    /// The control socket [default: DATA/control.sock]
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+    /// The address that the PAC file names as the box
+    #[arg(long, value_name = "ADDR")]
+    advertise: Option<Ipv4Addr>,
+    /// HOST:PORT of a first DHT node (repeatable; `none`: no bootstrap)
+    #[arg(long, value_name = "HOST:PORT")]
+    dht_bootstrap: Vec<String>,
+    /// The LAN interface for local peer discovery
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+    /// A peer that every torrent is asked from (repeatable)
+    #[arg(long, value_name = "HOST:PORT")]
+    peer: Vec<SocketAddr>,
+    /// No local peer discovery
+    #[arg(long)]
+    no_lsd: bool,
+    /// No port forwarding by UPnP or NAT-PMP
+    #[arg(long)]
+    no_upnp: bool,
+    /// Run our clock ahead of the system's; needs --data with a fresh folder
+    #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
+    clock_offset: Option<i64>,
+    /// What is logged, such as `info` or `info,granary=debug`
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Written when everything listens: JSON with the addresses
+    #[arg(long, value_name = "PATH")]
+    ready_file: Option<PathBuf>,
+    /// Written at start, removed at the end
+    #[arg(long, value_name = "PATH")]
+    pidfile: Option<PathBuf>,
+    /// Also seed the starter site that comes with the program
+    #[arg(long)]
+    starter: bool,
+    /// Also start `granary demo`, ask its peer, and print what to paste
+    #[arg(long)]
+    demo: bool,
+    #[command(flatten)]
+    later: Later,
+}
+
+/// Flags of services that this release does not have: refused with a reason instead of "unknown".
+#[derive(clap::Args)]
+struct Later {
+    #[arg(long, hide = true, value_name = "ADDR")]
+    listen_https: Vec<String>,
+    #[arg(long, hide = true, value_name = "ADDR")]
+    listen_dns: Vec<String>,
+    #[arg(long, hide = true, value_name = "ADDR")]
+    listen_dot: Vec<String>,
+    #[arg(long, hide = true, value_name = "ADDR")]
+    upstream_dns: Vec<String>,
+    #[arg(long, hide = true, value_name = "MODE")]
+    dhcp: Option<String>,
+}
+
+pub fn run(args: Args, part: Part) -> Result<(), Fault> {
+    args.later.refuse()?;
+    if part == Part::Lan {
+        return Err(Fault::usage(
+            "this release has no LAN services (DNS, DHCP, router advertisements) yet. Nothing was started. Use `granary web` \
+             or `granary run`.",
+        ));
+    }
+    let config = args.config()?;
+    crate::start_logging(&config.log)?;
+    allow_clock_offset(&args, &config.data)?;
+    super::wait(serve(args, config))
+}
+
+async fn serve(args: Args, config: Config) -> Result<(), Fault> {
+    let listen = |kind| signal(kind).map_err(|err| Fault::refused(format!("listen for signals: {err}")));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+
+    let mut config = config;
+    let demo = if args.demo {
+        Some(demo::start().await?)
+    } else {
+        None
+    };
+    config.peers.extend(demo.iter().map(|peer| peer.addr));
+    let daemon = Daemon::start(config, args.starter).await?;
+    if let Err(fault) = announce(&args, &daemon) {
+        daemon.stop().await;
+        return Err(fault);
+    }
+    welcome(&daemon, demo.as_ref());
+    health::say_ready();
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&args, &daemon).await,
+        }
+    }
+    info!("stopping");
+    health::say_stopping();
+    for path in [&args.pidfile, &args.ready_file].into_iter().flatten() {
+        let _ = fs::remove_file(path);
+    }
+    daemon.stop().await;
+    drop(demo);
+    info!("stopped");
+    Ok(())
+}
+
+/// The lines a newcomer pastes.
+fn welcome(daemon: &Daemon, demo: Option<&demo::Peer>) {
+    let addresses = &daemon.handles().addresses;
+    let (Some(proxy), Some(pac), Some(admin)) = (addresses.proxy, &addresses.pac_url, &addresses.admin_url)
+    else {
+        return;
+    };
+    let Some(starter) = &addresses.starter else { return };
+    println!("\nGranary runs; Ctrl-C stops it. Paste one of these:\n");
+    println!("  curl -x http://{proxy} http://{starter}-ih.btlink/");
+    println!("  {pac}    as \"automatic proxy configuration URL\" of the browser");
+    println!("  {admin}    the household's page");
+    if let Some(peer) = demo {
+        println!(
+            "\nAn independent peer on {} seeds a sample site that is not here yet:\n",
+            peer.addr
+        );
+        println!("  curl -x http://{proxy} http://{}-ih.btlink/", peer.infohash);
+    }
+    println!();
+}
+
+/// Tells scripts that everything listens. The ready file appears with its whole content or not at all.
+fn announce(args: &Args, daemon: &Daemon) -> Result<(), Fault> {
+    let mut files = Vec::new();
+    if let Some(path) = &args.pidfile {
+        files.push((path, format!("{}\n", std::process::id())));
+    }
+    if let Some(path) = &args.ready_file {
+        files.push((path, format!("{}\n", daemon.handles().addresses.to_json())));
+    }
+    for (path, text) in files {
+        let part = path.with_extension("part");
+        fs::write(&part, text)
+            .and_then(|()| fs::rename(&part, path))
+            .map_err(|err| Fault::new(Exit::Denied, format!("write {}: {err}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// SIGHUP: limits of the file take effect at once; what needs a restart is said.
+async fn reload(args: &Args, daemon: &Daemon) {
+    health::say_reloading();
+    match args.config() {
+        Ok(config) => daemon.reload(&config),
+        Err(fault) => tracing::error!(reason = %fault, "config not reloaded, the old one stays"),
+    }
+    health::say_ready();
+}
+
+impl Args {
+    /// Flags over file over defaults, checked whole.
+    fn config(&self) -> Result<Config, Fault> {
+        let mut config = Config {
+            data: match &self.data {
+                Some(dir) => dir.clone(),
+                None => super::default_data()?,
+            },
+            ..Config::default()
+        };
+        if let Some(path) = &self.config {
+            let text = fs::read_to_string(path).map_err(|err| {
+                Fault::usage(format!("read {}: {err}. Nothing was started.", path.display()))
+            })?;
+            config = config::parse(&text, &config)
+                .map_err(|faults| all_faults(&path.display().to_string(), &faults))?;
+        }
+        for (given, to) in [
+            (&self.listen_http, &mut config.http),
+            (&self.listen_proxy, &mut config.proxy),
+            (&self.listen_dht, &mut config.dht),
+            (&self.peer, &mut config.peers),
+        ] {
+            if !given.is_empty() {
+                to.clone_from(given);
+            }
+        }
+        config.bt = self.listen_bt.unwrap_or(config.bt);
+        config.http.extend(&self.listen_admin);
+        if !self.dht_bootstrap.is_empty() {
+            config.dht_bootstrap = self
+                .dht_bootstrap
+                .iter()
+                .filter(|node| *node != "none")
+                .cloned()
+                .collect();
+        }
+        config.advertise = self.advertise.or(config.advertise);
+        config.control = self.control.clone().or(config.control);
+        config.interface = self.interface.clone().or(config.interface);
+        config.lsd &= !self.no_lsd;
+        config.upnp &= !self.no_upnp;
+        config.clock_offset_secs = self.clock_offset.unwrap_or(0);
+        if let Some(log) = &self.log {
+            config.log.clone_from(log);
+        }
+        let faults = config.faults();
+        if faults.is_empty() {
+            Ok(config)
+        } else {
+            Err(all_faults("the command line", &faults))
+        }
+    }
+}
+
+impl Later {
+    fn refuse(&self) -> Result<(), Fault> {
+        let given = [
+            (!self.listen_https.is_empty(), "--listen-https", "HTTPS"),
+            (!self.listen_dns.is_empty(), "--listen-dns", "DNS"),
+            (!self.listen_dot.is_empty(), "--listen-dot", "DNS over TLS"),
+            (!self.upstream_dns.is_empty(), "--upstream-dns", "DNS"),
+            (self.dhcp.is_some(), "--dhcp", "DHCP"),
+        ];
+        match given.into_iter().find(|(given, ..)| *given) {
+            None => Ok(()),
+            Some((_, flag, service)) => Err(Fault::usage(format!(
+                "{flag}: this release has no {service} service yet. Nothing was started. Leave the flag out."
+            ))),
+        }
+    }
+}
+
+fn all_faults(place: &str, faults: &[String]) -> Fault {
+    let mut text = format!(
+        "{place} has {} fault(s). Nothing was started. Correct:",
+        faults.len()
+    );
+    for fault in faults {
+        text += "\n  ";
+        text += fault;
+    }
+    Fault::usage(text)
+}
+
+/// A wrong date would be written into every row, so it is only allowed where nothing real can be: a folder named on the
+/// command line that is empty or has known no other clock.
+fn allow_clock_offset(args: &Args, data: &Path) -> Result<(), Fault> {
+    if args.clock_offset.is_none_or(|secs| secs == 0) {
+        return Ok(());
+    }
+    let mark = data.join("clock-offset");
+    let fresh = fs::read_dir(data).map_or(true, |mut entries| entries.next().is_none());
+    if args.data.is_none() || !(fresh || mark.exists()) {
+        return Err(Fault::usage(
+            "--clock-offset is for trials: give a fresh folder with --data DIR. Nothing was started.",
+        ));
+    }
+    fs::create_dir_all(data)
+        .and_then(|()| fs::write(&mark, "dates in this folder are not real\n"))
+        .map_err(|err| Fault::new(Exit::Denied, format!("write {}: {err}", mark.display())))
+}

@@ -1,0 +1,49 @@
+//! Which key of the config file sets what.
+
+use super::{Config, reader::Reader};
+
+/// Applies the TOML `text` to `config`. On a fault nothing is applied and all faults are returned.
+pub fn parse(text: &str, config: &Config) -> Result<Config, Vec<String>> {
+    let table = match text.parse::<toml::Table>() {
+        Ok(table) => table,
+        Err(err) => return Err(vec![err.to_string().trim().replace('\n', " ")]),
+    };
+    let mut config = config.clone();
+    let mut faults = Vec::new();
+    let mut reader = Reader::new("", table, &mut faults);
+    reader.path("content", &mut config.content);
+    reader.path("control", &mut config.control);
+    reader.text("log", &mut config.log);
+    reader.parsed("advertise", &mut config.advertise, "an IPv4 address", |t| {
+        t.parse().ok()
+    });
+    reader.table("listen", |listen| {
+        listen.addrs("http", &mut config.http);
+        listen.addrs("proxy", &mut config.proxy);
+        listen.addr("bt", &mut config.bt);
+        listen.addrs("dht", &mut config.dht);
+    });
+    reader.table("swarm", |swarm| {
+        swarm.texts("dht_bootstrap", &mut config.dht_bootstrap);
+        swarm.parsed("interface", &mut config.interface, "an interface name", |t| {
+            Some(t.to_string())
+        });
+        swarm.flag("lsd", &mut config.lsd);
+        swarm.flag("upnp", &mut config.upnp);
+        swarm.addrs("peers", &mut config.peers);
+        swarm.bytes("upload_bytes_per_sec", &mut config.upload_bytes_per_sec);
+        swarm.bytes("download_bytes_per_sec", &mut config.download_bytes_per_sec);
+    });
+    reader.table("store", |store| {
+        store.bytes("visited_bytes_max", &mut config.visited_bytes_max);
+        store.bytes("free_floor_bytes", &mut config.free_floor_bytes);
+        store.bytes("pending_bytes_max", &mut config.pending_bytes_max);
+    });
+    reader.finish();
+    faults.extend(config.faults());
+    if faults.is_empty() {
+        Ok(config)
+    } else {
+        Err(faults)
+    }
+}

@@ -1,0 +1,170 @@
+//! The shapes of the JSON. Field names are part of the stable face: they are added to, never renamed.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Where everything listens; the body of the ready file.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Addresses {
+    pub pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bt: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dht: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pac_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+    /// Infohash of the starter site, when it is seeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starter: Option<String>,
+}
+
+impl Addresses {
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Status {
+    pub version: &'static str,
+    #[serde(flatten)]
+    pub addresses: Addresses,
+    pub uptime_secs: u64,
+    pub now: u64,
+    pub troubles: Vec<Trouble>,
+    pub store: Usage,
+    pub tasks: Vec<Task>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Trouble {
+    pub room: &'static str,
+    pub reason: String,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Task {
+    pub name: &'static str,
+    pub age_secs: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Usage {
+    pub sites: u64,
+    pub pieces: u64,
+    pub live_bytes: u64,
+    pub disk_bytes: u64,
+    pub kept_bytes: u64,
+    pub visited_bytes: u64,
+    pub free_bytes: u64,
+}
+
+impl From<store::Usage> for Usage {
+    fn from(usage: store::Usage) -> Self {
+        Self {
+            sites: usage.sites,
+            pieces: usage.pieces,
+            live_bytes: usage.live_bytes,
+            disk_bytes: usage.disk_bytes,
+            kept_bytes: usage.kept_bytes,
+            visited_bytes: usage.visited_bytes,
+            free_bytes: usage.free_bytes,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct SiteRow {
+    pub infohash: String,
+    pub name: String,
+    pub kept: bool,
+    pub private: bool,
+    pub complete: bool,
+    pub total: u64,
+    pub pieces: u32,
+    pub held: u32,
+    pub uploaded: u64,
+    pub downloaded: u64,
+    pub added: u64,
+    pub used: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down_bytes_per_sec: Option<u64>,
+}
+
+impl From<store::SiteRow> for SiteRow {
+    fn from(row: store::SiteRow) -> Self {
+        Self {
+            infohash: row.infohash.to_string(),
+            complete: row.complete(),
+            kept: row.keep == store::Keep::Kept,
+            name: row.name,
+            private: row.private,
+            total: row.total,
+            pieces: row.pieces,
+            held: row.held,
+            uploaded: row.uploaded,
+            downloaded: row.downloaded,
+            added: row.added,
+            used: row.used,
+            peers: None,
+            down_bytes_per_sec: None,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+pub struct Opened {
+    pub infohash: String,
+    pub name: String,
+    pub total: u64,
+    pub pieces: u32,
+    pub files: Vec<File>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct File {
+    pub path: String,
+    pub length: u64,
+    pub held: u64,
+}
+
+/// Body of `POST /api/v1/sites/IH/peers`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeersBody {
+    #[serde(default)]
+    pub peers: Vec<SocketAddr>,
+    #[serde(default)]
+    pub trackers: Vec<String>,
+}
+
+/// Body of `POST /api/v1/seed`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeedBody {
+    pub path: std::path::PathBuf,
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// One line of the answer to `POST /api/v1/seed`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SeedStep {
+    pub done: u64,
+    pub total: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub infohash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+}

@@ -1,0 +1,320 @@
+//! The composition root: who exists, who gets which handle, start and stop order. Holds no rule of the domain.
+//!
+//! Start: store, swarm, sites, publish, then the doors, so that nobody is answered by half a house. Stop, in this order:
+//! doors, requests under way (five seconds), background, store.
+
+use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::{
+    clock::Clock,
+    config::Config,
+    control::{self, Addresses, Handles},
+    db::Db,
+    fault::{Exit, Fault},
+    gateway::{self, Sockets},
+    health::{self, Health},
+    net,
+    publish::{Publish, bundled},
+    sites::Sites,
+    swarm::{
+        self, Swarm, SwarmConfig,
+        limits::{self, Rates},
+    },
+    tasks::Tasks,
+};
+
+/// Requests under way get so long when we stop.
+const REQUESTS_DEADLINE: Duration = Duration::from_secs(5);
+/// Background work is over in moments; a task that is not is a defect, and must not keep the store open.
+const BACKGROUND_DEADLINE: Duration = Duration::from_secs(5);
+/// How often the store does its periodic work.
+const STORE_TICK: Duration = Duration::from_secs(1);
+
+/// A running Granary.
+pub struct Daemon {
+    handles: Handles,
+    doors: Tasks,
+    background: Tasks,
+}
+
+impl Daemon {
+    /// Everything: the household's Granary. `starter`: also seeds the starter site; a second start finds it in the store.
+    pub async fn start(config: Config, starter: bool) -> Result<Self, Fault> {
+        let mut daemon = Self::alone(config.clone()).await?;
+        let opened = async {
+            if starter {
+                daemon.seed_starter().await?;
+            }
+            daemon.open_doors(&config).await
+        };
+        match opened.await {
+            Ok(()) => {
+                let addresses = &daemon.handles.addresses;
+                info!(http = ?addresses.http, proxy = ?addresses.proxy, bt = ?addresses.bt, dht = ?addresses.dht, "listening");
+                Ok(daemon)
+            }
+            Err(fault) => {
+                daemon.stop().await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Without doors for browsers and scripts: store, swarm, sites. For commands that work on their own, and the demo peer.
+    pub async fn alone(config: Config) -> Result<Self, Fault> {
+        let tasks = Tasks::new();
+        let clock = Clock::with_offset(config.clock_offset_secs);
+        let health = Health::default();
+        let db = open_store(&config, &clock).await?;
+        let background = tasks.child();
+        let swarm = match Swarm::start(swarm_config(&config), db.clone(), clock.clone(), &background).await {
+            Ok(swarm) => swarm,
+            Err(err) => {
+                background.cancel();
+                let _ = db.run(|store| store.close()).await;
+                return Err(explain(err, &config));
+            }
+        };
+        keep_store(&db, &swarm, &clock, &health, &background);
+        let sites = Sites::new(swarm.clone(), db.clone(), clock.clone());
+        let publish = Publish::new(db.clone(), swarm.clone(), clock.clone());
+        let listening = swarm.status();
+        let addresses = Addresses {
+            pid: std::process::id(),
+            bt: listening.listen_bt,
+            dht: listening.listen_dht.first().copied(),
+            ..Addresses::default()
+        };
+        Ok(Self {
+            handles: Handles {
+                swarm,
+                sites,
+                publish,
+                db,
+                clock,
+                health,
+                tasks: tasks.clone(),
+                addresses: Arc::new(addresses),
+                started: Instant::now(),
+            },
+            doors: tasks.child(),
+            background,
+        })
+    }
+
+    async fn open_doors(&mut self, config: &Config) -> Result<(), Fault> {
+        let sockets = Sockets::open(config)?;
+        let gateway_config = gateway::Config {
+            advertise: config.advertise.map(IpAddr::from),
+            ..gateway::Config::default()
+        };
+        let (swarm, db) = (self.handles.swarm.clone(), self.handles.db.clone());
+        let figures: gateway::Status = Arc::new(move || figures(&swarm, &db));
+        let sites = Arc::new(self.handles.sites.clone());
+        let doors = gateway::start_on(&gateway_config, sockets, sites, figures, &self.doors)
+            .map_err(|err| Fault::usage(err.to_string()))?;
+        let mut addresses = self.handles.addresses.as_ref().clone();
+        addresses.http = doors.http.first().copied();
+        addresses.proxy = doors.proxy.first().copied();
+        addresses.admin_url = addresses.http.map(|http| format!("http://{http}/"));
+        addresses.pac_url = addresses.http.map(|http| format!("http://{http}/proxy.pac"));
+        let socket = config.control_socket();
+        addresses.control = Some(socket.display().to_string());
+        self.handles.addresses = Arc::new(addresses);
+        control::start(&socket, self.handles.clone(), &self.doors).map_err(|err| match err {
+            control::Error::InUse(_) => Fault::new(
+                Exit::InUse,
+                format!("{err}. Nothing was started. Choose another one with --control SOCKET."),
+            ),
+            control::Error::Open { .. } => Fault::new(
+                Exit::Denied,
+                format!("{err}. Nothing was started. Choose another one with --control SOCKET."),
+            ),
+        })?;
+        health::watch(&self.handles.db, &self.background);
+        Ok(())
+    }
+
+    pub fn handles(&self) -> &Handles {
+        &self.handles
+    }
+
+    async fn seed_starter(&mut self) -> Result<(), Fault> {
+        let seeded = self.handles.publish.bundled(&bundled::STARTER).await;
+        let ih = seeded.map_err(|err| Fault::refused(format!("seed the starter site: {err}")))?;
+        let mut addresses = self.handles.addresses.as_ref().clone();
+        addresses.starter = Some(ih.to_string());
+        self.handles.addresses = Arc::new(addresses);
+        Ok(())
+    }
+
+    /// SIGHUP: limits take effect at once; what else changed needs a restart, which is said in the log.
+    pub fn reload(&self, config: &Config) {
+        let settings = limits::Settings {
+            rates: rates(config),
+            ..limits::Settings::default()
+        };
+        self.handles.swarm.limits().set(settings);
+        info!("config reloaded: rates took effect; other changes need a restart");
+    }
+
+    /// Ends everything in order. Never hangs: every step has its deadline.
+    pub async fn stop(self) {
+        self.doors.cancel();
+        let until = Instant::now() + REQUESTS_DEADLINE;
+        let busy = |tasks: &Tasks| {
+            tasks
+                .list()
+                .iter()
+                .any(|row| row.name.starts_with("gateway.") || row.name.starts_with("control."))
+        };
+        while busy(&self.doors) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.background.cancel();
+        let left = self.handles.tasks.stop(BACKGROUND_DEADLINE).await;
+        if !left.is_empty() {
+            warn!(tasks = ?left, "stopped with tasks still alive");
+        }
+        if let Err(err) = self.handles.db.run(|store| store.close()).await {
+            warn!(%err, "the store was not closed cleanly; nothing committed is lost");
+        }
+    }
+}
+
+async fn open_store(config: &Config, clock: &Clock) -> Result<Db, Fault> {
+    let denied = |dir: &Path, err: std::io::Error| {
+        Fault::new(
+            Exit::Denied,
+            format!(
+                "make the folder {}: {err}. Nothing was started. Choose another one with --data DIR.",
+                dir.display()
+            ),
+        )
+    };
+    let store_config = config.store();
+    for dir in [&store_config.state_dir, &store_config.content_dir] {
+        fs::create_dir_all(dir).map_err(|err| denied(dir, err))?;
+    }
+    let now = clock.now_secs();
+    Ok(Db::new(store::Store::open(store_config, now)?))
+}
+
+/// Gives the store its time slices and passes on what it found.
+fn keep_store(db: &Db, swarm: &Swarm, clock: &Clock, health: &Health, tasks: &Tasks) {
+    let (db, swarm, clock, health) = (db.clone(), swarm.clone(), clock.clone(), health.clone());
+    tasks.spawn("store.tick", async move {
+        loop {
+            tokio::time::sleep(STORE_TICK).await;
+            let now = clock.now_secs();
+            match db.run(move |store| store.tick(now)).await {
+                Ok(report) => {
+                    if !report.rotten.is_empty() {
+                        warn!(
+                            count = report.rotten.len(),
+                            "pieces were rotten on disk and are fetched again"
+                        );
+                        swarm.rotten(&report.rotten).await;
+                    }
+                    if !report.evicted.is_empty() {
+                        info!(
+                            count = report.evicted.len(),
+                            "visited sites gave way to newer ones"
+                        );
+                    }
+                    health.set("store", report.trouble);
+                }
+                Err(err) => health.set("store", Some(err.to_string())),
+            }
+        }
+    });
+}
+
+impl Sockets {
+    /// The doors' sockets: those that systemd opened under the names `http` and `proxy`, else those of the config.
+    fn open(config: &Config) -> Result<Self, Fault> {
+        let mut sockets = Self::default();
+        for (name, listener) in net::inherited() {
+            match name.as_str() {
+                "http" => sockets.http.push(listener),
+                "proxy" => sockets.proxy.push(listener),
+                other => warn!(
+                    listen = other,
+                    "systemd gave a socket under a name we do not know: use http or proxy"
+                ),
+            }
+        }
+        let doors = [
+            (&config.http, &mut sockets.http, "--listen-http"),
+            (&config.proxy, &mut sockets.proxy, "--listen-proxy"),
+        ];
+        for (addrs, listeners, option) in doors {
+            if listeners.is_empty() {
+                for addr in addrs {
+                    listeners.push(net::listen_tcp(*addr, option)?);
+                }
+            }
+        }
+        Ok(sockets)
+    }
+}
+
+/// What the swarm has to be told.
+fn swarm_config(config: &Config) -> SwarmConfig {
+    let mut to = SwarmConfig::new(&config.data);
+    // On a loopback port only this machine can be meant: then its other clients are peers like any other.
+    to.policy.allow_loopback =
+        config.bt.ip().is_loopback() || config.peers.iter().any(|peer| peer.ip().is_loopback());
+    // A person who names a neighbour as a peer means it.
+    to.policy.allow_private = config
+        .peers
+        .iter()
+        .any(|peer| matches!(peer.ip(), IpAddr::V4(ip) if ip.is_private()));
+    to.listen_bt = config.bt;
+    to.listen_dht.clone_from(&config.dht);
+    to.dht_bootstrap.clone_from(&config.dht_bootstrap);
+    to.lsd = config.lsd;
+    to.interfaces = config.interface.iter().cloned().collect();
+    to.upnp = config.upnp;
+    to.peers.clone_from(&config.peers);
+    to.rates = rates(config);
+    to
+}
+
+fn rates(config: &Config) -> Rates {
+    Rates {
+        up: config.upload_bytes_per_sec,
+        down: config.download_bytes_per_sec,
+    }
+}
+
+/// What the start page shows.
+fn figures(swarm: &Swarm, db: &Db) -> serde_json::Value {
+    let status = swarm.status();
+    let sites = db.store().usage().map_or(0, |usage| usage.sites);
+    serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"), "sites": sites, "peers": status.peers, "dht_nodes": status.dht_nodes,
+        "down_bytes_per_sec": status.down_bps, "up_bytes_per_sec": status.up_bps, "fetching": status.fetching.len(),
+        "port_mapping": status.port_mapping,
+    })
+}
+
+/// A swarm that does not start has a port that is taken, or a folder that cannot be written.
+fn explain(err: swarm::Error, config: &Config) -> Fault {
+    match err {
+        swarm::Error::Listen { addr, reason } => {
+            let option = if addr == config.bt {
+                "--listen-bt"
+            } else {
+                "--listen-dht"
+            };
+            net::explain(addr, option, reason).into()
+        }
+        swarm::Error::Store(err) => err.into(),
+        err => Fault::refused(format!(
+            "{err}. Nothing was started. `granary doctor` looks for the cause."
+        )),
+    }
+}
