@@ -1,16 +1,19 @@
 //! Emptying sparse segments: live pieces are copied to other segments, their rows turned, the file unlinked. redb never
 //! gives pages back to the disk by itself.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use redb::ReadableTable;
 
 use crate::{
     Error,
     cells::{Cell, layout},
-    commit::{Arrival, weigh},
+    commit::Arrival,
     core::{Core, Writer},
     disk::Place,
     locks::Lock,
+    placement::weigh,
     segment::{Sha1, get_cells, name_of},
     tables::{DEAD, NAMES, PIECES, Piece, Seat},
 };
@@ -37,7 +40,7 @@ impl Core {
                 return Ok(());
             }
             writer.compacted = now;
-            writer.emptying = self.sparsest()?;
+            writer.emptying = self.sparsest(&writer.condemned)?;
         }
         let Some(segment) = writer.emptying else {
             return Ok(());
@@ -53,7 +56,7 @@ impl Core {
     }
 
     /// The segment that wastes most, when all together waste too much.
-    fn sparsest(&self) -> Result<Option<u32>, Error> {
+    fn sparsest(&self, condemned: &BTreeSet<u32>) -> Result<Option<u32>, Error> {
         let mut wastes = Vec::new();
         let (mut used, mut live) = (0, 0);
         for (no, bytes, _) in self.segment_rows()? {
@@ -68,7 +71,7 @@ impl Core {
         // A segment that is nearly full of live bytes costs more to move than it gives back.
         let worst = wastes
             .into_iter()
-            .filter(|(waste, _, on_disk)| waste * 20 > *on_disk)
+            .filter(|(waste, no, on_disk)| waste * 20 > *on_disk && !condemned.contains(no))
             .max();
         Ok(worst.map(|(_, no, _)| no))
     }
@@ -102,13 +105,14 @@ impl Core {
     fn pick(&self, segment: u32) -> Result<(Vec<(Seat, Arrival)>, Vec<[u8; 20]>), Error> {
         let mut names = Vec::new();
         let db = self.segments.get(segment);
-        db.read(|txn| {
+        let read = db.read(|txn| {
             for entry in txn.open_table(NAMES)?.range::<u32>(..)? {
                 let (id, name) = entry?;
                 names.push((id.value(), name.value()));
             }
             Ok(())
-        })?;
+        });
+        self.judged(segment, read)?;
         let (mut moving, mut rotten, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (id, (hash, len)) in names {
             let seat = Seat { segment, id };

@@ -14,6 +14,7 @@ use redb::WriteTransaction;
 use crate::{
     Config, DurableListener, Error, TickReport, UnixSecs,
     cache::CellCache,
+    damage::Suspects,
     disk::{Disk, Place},
     file::Db,
     locks::Lock,
@@ -21,7 +22,7 @@ use crate::{
     scrub::Scrub,
     segment::Segments,
     site_memory::SiteMemories,
-    sites::Soft,
+    soft::Soft,
     state,
     tables::Seat,
 };
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub lost: Mutex<Vec<(InfoHash, u32)>>,
     pub listeners: Mutex<Vec<DurableListener>>,
     pub scrub: Mutex<Scrub>,
+    pub suspects: Mutex<Suspects>,
     /// When all rows were last looked at for the quota.
     pub looked: Mutex<UnixSecs>,
     pub closed: AtomicBool,
@@ -69,6 +71,8 @@ pub(crate) struct Writer {
     pub unsure: BTreeSet<u32>,
     /// Segments marked as unsure in the state.
     pub marked: BTreeSet<u32>,
+    /// Damaged: get no new pieces.
+    pub condemned: BTreeSet<u32>,
     /// Being emptied: gets no new pieces.
     pub emptying: Option<u32>,
     pub committed: UnixSecs,
@@ -100,6 +104,7 @@ impl Core {
             lost: Mutex::default(),
             listeners: Mutex::default(),
             scrub: Mutex::default(),
+            suspects: Mutex::default(),
             looked: Mutex::default(),
             closed: AtomicBool::new(false),
             now: AtomicU64::new(now),
@@ -206,6 +211,7 @@ impl Core {
         self.commit_due(now)?;
         self.keep_ballast()?;
         self.look_at_unsure()?;
+        self.tend_suspects()?;
         self.sweep()?;
         self.compact()?;
         self.scrub()

@@ -20,15 +20,19 @@ mod commit;
 mod compact;
 mod content;
 mod core;
+mod damage;
 #[doc(hidden)]
 pub mod disk;
+mod due;
 mod error;
 mod file;
 mod frozen;
+mod ledger;
 mod locks;
 mod migrate;
 mod pending;
 mod pieces;
+mod placement;
 mod quota;
 mod recover;
 mod removal;
@@ -37,6 +41,8 @@ mod scrub;
 mod segment;
 mod site_memory;
 mod sites;
+mod soft;
+mod spill;
 mod state;
 mod tables;
 

@@ -135,6 +135,15 @@ impl Pending {
         seats
     }
 
+    /// Verified pieces with cells in a segment.
+    pub fn lying_in(&self, segment: u32) -> Vec<[u8; 20]> {
+        let there = self
+            .done
+            .iter()
+            .filter(|(_, done)| done.seat.is_some_and(|seat| seat.segment == segment));
+        there.map(|(hash, _)| *hash).collect()
+    }
+
     /// Everything in the segments that memory refers to.
     pub fn seats(&self) -> impl Iterator<Item = Seat> + '_ {
         let partial = self.partial.values().filter_map(|partial| partial.seat);
@@ -143,6 +152,16 @@ impl Pending {
 }
 
 impl Partial {
+    /// Spilled cells are lost: they read as zeros, and the engine's hash check will say so.
+    pub fn forget_spilled(&mut self) {
+        self.seat = None;
+        self.spilled.clear();
+    }
+
+    pub fn lies_in(&self, segment: u32) -> bool {
+        self.seat.is_some_and(|seat| seat.segment == segment)
+    }
+
     fn memory(&self) -> usize {
         self.cells.values().map(Vec::len).sum()
     }

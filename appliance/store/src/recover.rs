@@ -4,11 +4,12 @@ use redb::WriteTransaction;
 
 use crate::{
     Error,
-    commit::{Arrival, set_mark},
+    commit::Arrival,
     core::{Core, Writer},
     disk::Place,
     locks::Lock,
     pending::Want,
+    placement::set_mark,
     segment::{erase, intact, name_of, settle},
     sites::{find, hashes},
     tables::{CELLS, DEAD, FRESH, NAMES, NEXT, PIECES, Piece, Seat, TAILS},
@@ -45,6 +46,17 @@ impl Core {
     }
 
     pub fn look_at(&self, writer: &mut Writer, segment: u32) -> Result<(), Error> {
+        let looked = self.look_inside(writer, segment);
+        match self.judged(segment, looked) {
+            Err(Error::Damaged(_)) => {
+                self.condemn(writer, segment);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn look_inside(&self, writer: &mut Writer, segment: u32) -> Result<(), Error> {
         let db = self.segments.get(segment);
         self.disk.sync_folder(Place::Content)?;
         let there = self.disk.list(Place::Content)?.contains(&name_of(segment));

@@ -7,12 +7,13 @@ use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
     Error,
-    commit::{set_mark, weigh},
     core::Core,
     disk::Place,
+    due::clear_due,
     locks::Lock,
+    placement::{set_mark, weigh},
     segment::{erase, name_of},
-    sites::{self, clear_due, find_in},
+    sites::{self, find_in},
     tables::{DEAD, HASHES, HAVE, INFOS, JOBS, NUMBERS, PIECES, Piece, SEGMENTS, SITES, Seat, Site, UNLINKS},
 };
 
@@ -94,12 +95,19 @@ impl Core {
                 continue;
             }
             // What is being emptied is unlinked soon.
-            if writer.emptying == Some(segment) {
+            if writer.emptying == Some(segment) || writer.condemned.contains(&segment) {
                 continue;
             }
             for ids in ids.chunks(ERASE_MAX) {
                 let db = self.segments.get(segment);
-                self.noted(db.write(|txn| ids.iter().try_for_each(|id| erase(txn, *id))))?;
+                let erased = db.write(|txn| ids.iter().try_for_each(|id| erase(txn, *id)));
+                match self.judged(segment, erased) {
+                    Err(Error::Damaged(_)) => {
+                        self.condemn(&mut writer, segment);
+                        break;
+                    }
+                    other => self.noted(other)?,
+                }
                 writer
                     .settled
                     .retain(|seat| seat.segment != segment || !ids.contains(&seat.id));
@@ -132,6 +140,7 @@ impl Core {
         })?;
         writer.settled.retain(|seat| seat.segment != segment);
         writer.marked.remove(&segment);
+        writer.condemned.remove(&segment);
         writer.target = writer.target.filter(|no| *no != segment);
         writer.emptying = writer.emptying.filter(|no| *no != segment);
         Ok(true)

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use crate::{
     Error,
-    commit::{Sites, weigh},
     core::Core,
+    ledger::Sites,
     locks::{Lock, Shared},
+    placement::weigh,
     sites,
     tables::{DEAD, NUMBERS, PIECES, Piece},
 };

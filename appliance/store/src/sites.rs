@@ -1,42 +1,23 @@
 //! Deeds on site rows: add, read, list, change, and the recurring work of each site.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proto::{id::InfoHash, metainfo::Info};
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
-    DueKind, Error, Keep, SiteRow, UnixSecs,
+    Error, Keep, SiteRow, UnixSecs,
     core::Core,
     locks::{Lock, Shared},
     site_memory::{Bits, SiteMemory},
     state::next_number,
-    tables::{DUE, DUE_OF, HASHES, HAVE, INFOS, NUMBERS, PIECES, Piece, SETTINGS, SITES, Site},
+    tables::{HASHES, HAVE, INFOS, NUMBERS, PIECES, Piece, SITES, Site},
 };
 
 /// More: more trackers per site survive a restart. Fewer: smaller rows.
 const TRACKERS_MAX: usize = 64;
 const TRACKER_BYTES_MAX: usize = 1024;
-const SETTING_BYTES_MAX: usize = 1 << 20;
-/// Changes of use and traffic that wait for the next write; more than this are written at once.
-const SOFT_MAX: usize = 4096;
-
-/// Use and traffic not yet written: losing them in a crash harms nobody.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Soft {
-    used: UnixSecs,
-    uploaded: u64,
-    downloaded: u64,
-}
-
-impl Soft {
-    fn apply(&self, row: &mut SiteRow) {
-        row.used = row.used.max(self.used);
-        row.uploaded = row.uploaded.saturating_add(self.uploaded);
-        row.downloaded = row.downloaded.saturating_add(self.downloaded);
-    }
-}
 
 pub(crate) fn find(txn: &ReadTransaction, ih: &InfoHash) -> Result<Option<Site>, Error> {
     let table = txn.open_table(SITES)?;
@@ -173,13 +154,6 @@ impl Core {
         Ok(found.map(|site| self.fresh_row(site.row)))
     }
 
-    fn fresh_row(&self, mut row: SiteRow) -> SiteRow {
-        if let Some(soft) = self.soft.held().get(&row.infohash) {
-            soft.apply(&mut row);
-        }
-        row
-    }
-
     pub fn raw_info(&self, ih: &InfoHash) -> Result<Option<Bytes>, Error> {
         self.alive()?;
         self.state.read(|txn| {
@@ -230,56 +204,6 @@ impl Core {
         })
     }
 
-    pub fn touch(&self, ih: &InfoHash, now: UnixSecs) -> Result<(), Error> {
-        self.soften(*ih, |soft| soft.used = soft.used.max(now))
-    }
-
-    pub fn add_traffic(&self, rows: &[(InfoHash, u64, u64)]) -> Result<(), Error> {
-        for (ih, up, down) in rows {
-            self.soften(*ih, |soft| {
-                soft.uploaded = soft.uploaded.saturating_add(*up);
-                soft.downloaded = soft.downloaded.saturating_add(*down);
-            })?;
-        }
-        Ok(())
-    }
-
-    fn soften(&self, ih: InfoHash, deed: impl FnOnce(&mut Soft)) -> Result<(), Error> {
-        self.alive()?;
-        let mut soft = self.soft.held();
-        deed(soft.entry(ih).or_default());
-        let full = soft.len() > SOFT_MAX;
-        drop(soft);
-        if full { self.write_soft() } else { Ok(()) }
-    }
-
-    /// Writes use and traffic. On an error they are put back.
-    pub fn write_soft(&self) -> Result<(), Error> {
-        let soft: HashMap<InfoHash, Soft> = std::mem::take(&mut *self.soft.held());
-        if soft.is_empty() {
-            return Ok(());
-        }
-        let written = self.state_write(|txn| {
-            for (ih, soft) in &soft {
-                if let Some(mut site) = find_in(txn, ih)? {
-                    soft.apply(&mut site.row);
-                    store_row(txn, &site)?;
-                }
-            }
-            Ok(())
-        });
-        if written.is_err() {
-            let mut now = self.soft.held();
-            for (ih, old) in soft {
-                let entry = now.entry(ih).or_default();
-                entry.used = entry.used.max(old.used);
-                entry.uploaded = entry.uploaded.saturating_add(old.uploaded);
-                entry.downloaded = entry.downloaded.saturating_add(old.downloaded);
-            }
-        }
-        written
-    }
-
     /// The site's memory, loaded when needed. Pieces other sites hold become held here on loading.
     pub fn memory(&self, ih: &InfoHash) -> Result<Arc<SiteMemory>, Error> {
         self.alive()?;
@@ -321,104 +245,6 @@ impl Core {
             bits: bits.bytes,
             count: bits.count,
         })
-    }
-
-    pub fn setting(&self, key: &str) -> Result<Option<Bytes>, Error> {
-        self.alive()?;
-        self.state.read(|txn| {
-            let found = txn
-                .open_table(SETTINGS)?
-                .get(key)?
-                .map(|raw| Bytes::copy_from_slice(raw.value()));
-            Ok(found)
-        })
-    }
-
-    pub fn set_setting(&self, key: &str, value: &[u8]) -> Result<(), Error> {
-        self.alive()?;
-        if value.len() > SETTING_BYTES_MAX || key.len() > 1024 {
-            return Err(Error::Quota(format!("setting {key}: {} bytes", value.len())));
-        }
-        self.state_write(|txn| {
-            txn.open_table(SETTINGS)?.insert(key, value)?;
-            Ok(())
-        })
-    }
-
-    pub fn due(&self, kind: DueKind, now: UnixSecs, max: usize) -> Result<Vec<(InfoHash, UnixSecs)>, Error> {
-        self.alive()?;
-        self.state.read(|txn| {
-            let table = txn.open_table(DUE)?;
-            let last = due_key(kind, now, InfoHash([0xFF; 20]));
-            let mut rows = Vec::new();
-            for entry in table.range(due_key(kind, 0, InfoHash([0; 20]))..=last)?.take(max) {
-                let key = entry?.0.value();
-                let (mut when, mut ih) = ([0; 8], [0; 20]);
-                when.copy_from_slice(&key[1..9]);
-                ih.copy_from_slice(&key[9..]);
-                rows.push((InfoHash(ih), u64::from_be_bytes(when)));
-            }
-            Ok(rows)
-        })
-    }
-
-    /// Announce times may be lost in a crash: then an announce is repeated. So they wait for the next durable commit.
-    pub fn set_due(&self, kind: DueKind, rows: &[(InfoHash, UnixSecs)]) -> Result<(), Error> {
-        self.alive()?;
-        self.state_write_soon(|txn| {
-            let mut due = txn.open_table(DUE)?;
-            let mut due_of = txn.open_table(DUE_OF)?;
-            for (ih, when) in rows {
-                let never = *when == UnixSecs::MAX;
-                let old = if never {
-                    due_of.remove(due_of_key(kind, *ih))?.map(|old| old.value())
-                } else {
-                    due_of.insert(due_of_key(kind, *ih), when)?.map(|old| old.value())
-                };
-                if let Some(old) = old {
-                    due.remove(due_key(kind, old, *ih))?;
-                }
-                if !never {
-                    due.insert(due_key(kind, *when, *ih), ())?;
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-/// Removes the recurring work of a site.
-pub(crate) fn clear_due(txn: &WriteTransaction, ih: InfoHash) -> Result<(), Error> {
-    let mut due_of = txn.open_table(DUE_OF)?;
-    let mut due = txn.open_table(DUE)?;
-    for kind in [DueKind::DhtAnnounce, DueKind::TrackerAnnounce] {
-        let old = due_of.remove(due_of_key(kind, ih))?.map(|old| old.value());
-        if let Some(old) = old {
-            due.remove(due_key(kind, old, ih))?;
-        }
-    }
-    Ok(())
-}
-
-fn due_key(kind: DueKind, when: UnixSecs, ih: InfoHash) -> [u8; 29] {
-    let mut key = [0; 29];
-    key[0] = kind_byte(kind);
-    key[1..9].copy_from_slice(&when.to_be_bytes());
-    key[9..].copy_from_slice(&ih.0);
-    key
-}
-
-fn due_of_key(kind: DueKind, ih: InfoHash) -> [u8; 21] {
-    let mut key = [0; 21];
-    key[0] = kind_byte(kind);
-    key[1..].copy_from_slice(&ih.0);
-    key
-}
-
-fn kind_byte(kind: DueKind) -> u8 {
-    match kind {
-        DueKind::DhtAnnounce => 1,
-        DueKind::TrackerAnnounce => 2,
     }
 }
 

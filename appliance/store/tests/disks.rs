@@ -309,6 +309,49 @@ fn a_newer_state_is_refused_untouched_and_a_damaged_one_is_set_aside() {
 }
 
 #[test]
+fn a_damaged_or_missing_segment_costs_only_its_own_pieces() {
+    let dir = tempfile::tempdir().expect("folder");
+    std::fs::create_dir_all(dir.path().join("content")).expect("folder");
+    let store = Store::open(config(dir.path()), 1).expect("opens");
+    let torrents: Vec<Torrent> = (1..6).map(torrent).collect();
+    for torrent in &torrents {
+        fill(&store, torrent, Keep::Kept, 1).expect("room");
+    }
+    store.close().expect("closes");
+    drop(store);
+    std::fs::remove_file(dir.path().join("content/seg-00002.redb")).expect("removed");
+    let file = dir.path().join("content/seg-00001.redb");
+    let mut bytes = std::fs::read(&file).expect("reads");
+    let half = bytes.len() / 2;
+    bytes[..half].fill(0x5A);
+    std::fs::write(&file, bytes).expect("writes");
+    let store = Store::open(config(dir.path()), 2).expect("opens");
+    let mut rotten = 0;
+    for now in 10..60 {
+        rotten += store.tick(now * 10).expect("ticks").rotten.len();
+    }
+    println!("damaged segments: {rotten} of 80 pieces are wanted again");
+    assert!(rotten > 0 && rotten < 80);
+    for torrent in &torrents {
+        let pieces = store.pieces(&torrent.ih()).expect("handle");
+        for (i, data) in (0..).zip(&torrent.data) {
+            assert!(
+                pieces
+                    .read(i, 0, u32::MAX)
+                    .expect("reads")
+                    .is_none_or(|read| read == data)
+            );
+            assert!(pieces.put(i, data.clone()).expect("fetched again"));
+        }
+        store.flush().expect("commits");
+        assert_whole(&store, torrent);
+    }
+    let report = store.tick(9_000).expect("ticks");
+    assert_eq!(report.trouble, None);
+    assert_eq!(store.audit().expect("audit").faults, Vec::<String>::new());
+}
+
+#[test]
 fn rotten_bytes_are_never_served_and_are_wanted_again() {
     let dir = tempfile::tempdir().expect("folder");
     let store = world::open(dir.path());
