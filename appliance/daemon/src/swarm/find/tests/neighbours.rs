@@ -3,7 +3,7 @@
 use super::world::*;
 use crate::swarm::find::{Config, LsdConfig};
 
-fn on_loopback(port: u16) -> Config {
+pub fn on_loopback(port: u16) -> Config {
     Config {
         port,
         lsd: Some(LsdConfig {
