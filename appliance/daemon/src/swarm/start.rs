@@ -57,7 +57,7 @@ impl SwarmConfig {
                 ([0, 0, 0, 0], 42070).into(),
                 (Ipv6Addr::UNSPECIFIED, 42070).into(),
             ],
-            dht_bootstrap: Vec::new(),
+            dht_bootstrap: dht::PUBLIC_NODES.map(String::from).to_vec(),
             lsd: true,
             interfaces: Vec::new(),
             upnp: true,
@@ -77,6 +77,7 @@ impl SwarmConfig {
         Self {
             listen_bt: loopback,
             listen_dht: Vec::new(),
+            dht_bootstrap: Vec::new(),
             lsd: false,
             upnp: false,
             policy: Policy {
@@ -244,6 +245,7 @@ async fn start_dht(config: &SwarmConfig, db: &Db, tasks: &Tasks) -> Result<Optio
         listen_v4,
         listen_v6,
         bootstrap: config.dht_bootstrap.clone(),
+        policy: config.policy.clone(),
         ..dht::Config::default()
     };
     dht::Dht::start(settings, db.clone(), tasks)

@@ -16,6 +16,8 @@ const ALPHA: usize = 4;
 const CANDIDATES_MAX: usize = 96;
 /// Queries one lookup may send, so that hostile answers cannot keep it going.
 const QUERIES_MAX: usize = 100;
+/// Longest token we send back; implementations use 4 to 20 bytes. Who gives a longer one is not announced to.
+const TOKEN_LEN_MAX: usize = 128;
 /// Contacts believed per answer.
 const CONTACTS_MAX: usize = 16;
 /// Of the [`K`] nodes that decide, at most so many whose id is not bound to their address (BEP 42), while others exist.
@@ -150,6 +152,7 @@ impl Lookup {
         let Some(at) = found else { return false };
         let mut candidate = self.candidates.remove(at);
         candidate.state = State::Answered;
+        let token = token.filter(|token| token.len() <= TOKEN_LEN_MAX);
         candidate.token = token.unwrap_or_default().to_vec();
         // What it says now counts, not what others said about it.
         candidate.distance = Some(from.id.distance(&self.target));

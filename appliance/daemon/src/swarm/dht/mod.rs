@@ -20,7 +20,7 @@ use std::{
 };
 
 pub use proto::dht::node::Stats;
-use proto::{dht::limits, id::InfoHash};
+use proto::{dht::limits, guard::Policy, id::InfoHash};
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
@@ -34,6 +34,14 @@ const WAITING_MAX: usize = 256;
 /// Batches of peers that wait for a slow reader; later ones are dropped.
 const BATCHES_MAX: usize = 64;
 
+/// Nodes the public DHT is entered by when none is remembered: those of libtorrent, Transmission, BitTorrent and µTorrent.
+pub const PUBLIC_NODES: [&str; 4] = [
+    "dht.libtorrent.org:25401",
+    "dht.transmissionbt.com:6881",
+    "router.bittorrent.com:6881",
+    "router.utorrent.com:6881",
+];
+
 /// Where the node listens and whom it knows at first.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -45,9 +53,9 @@ pub struct Config {
     pub bootstrap: Vec<String>,
     /// True when upload is switched off: we ask but do not answer (BEP 43).
     pub read_only: bool,
-    /// Loopback and private addresses may be nodes and peers: tests, and homes with a DHT of their own. Always so for a
-    /// node that listens on loopback, since it can reach nothing else. True elsewhere: strangers may send us into the home.
-    pub allow_local: bool,
+    /// Whom we may ask and name. A node that listens on loopback also takes loopback and private addresses, since it can
+    /// reach nothing else. Looser elsewhere: strangers may send us into the home.
+    pub policy: Policy,
     /// What we answer. Larger: we are a better reflector and cost more upload. Smaller: newcomers starve.
     pub limits: limits::Config,
 }
@@ -59,7 +67,7 @@ impl Default for Config {
             listen_v6: Some(SocketAddr::from(([0u16; 8], 6881))),
             bootstrap: Vec::new(),
             read_only: false,
-            allow_local: false,
+            policy: Policy::default(),
             limits: limits::Config::default(),
         }
     }

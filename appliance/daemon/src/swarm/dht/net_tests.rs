@@ -6,7 +6,7 @@ use proto::id::InfoHash;
 use tokio::net::UdpSocket;
 
 use super::{Config, Dht, bench, bench::Net};
-use crate::tasks::Tasks;
+use crate::{db::Db, tasks::Tasks};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -210,4 +210,52 @@ async fn a_port_in_use_is_an_error_that_names_it() {
         Dht::start_with(none, None, &tasks).await,
         Err(super::Error::NoAddress)
     ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn id_and_nodes_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(dir.path().join("content")).expect("a folder");
+    let config = store::Config {
+        state_dir: dir.path().join("state"),
+        content_dir: dir.path().join("content"),
+        segment_bytes_max: 64 << 20,
+        pending_bytes_max: 16 << 20,
+        visited_bytes_max: 1 << 40,
+        free_floor_bytes: 0,
+    };
+    let db = Db::new(store::Store::open(config, 1).expect("an empty store"));
+    let id = || {
+        let row = db
+            .store()
+            .setting("dht.nodes")
+            .expect("readable")
+            .expect("saved at stop");
+        let row = proto::bencode::parse(&row).expect("bencoding");
+        row.get(b"v4")
+            .and_then(|v4| v4.get(b"id"))
+            .expect("an id")
+            .raw
+            .to_vec()
+    };
+    let others = Tasks::new();
+    let other = Dht::start_with(bench::config(None), None, &others)
+        .await
+        .expect("started");
+
+    let tasks = Tasks::new();
+    let known = bench::config(Some(other.local_addrs()[0]));
+    let first = Dht::start(known, db.clone(), &tasks).await.expect("started");
+    wait_for("it knows the other", || first.stats().good_v4 == 1).await;
+    assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
+    let before = id();
+
+    let tasks = Tasks::new();
+    let again = Dht::start(bench::config(None), db.clone(), &tasks)
+        .await
+        .expect("started");
+    wait_for("it remembers the other", || again.stats().good_v4 == 1).await;
+    assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
+    assert_eq!(id(), before);
+    assert!(others.stop(Duration::from_secs(5)).await.is_empty());
 }

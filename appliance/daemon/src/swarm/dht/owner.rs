@@ -12,7 +12,6 @@ use proto::{
         id::{Family, Id},
         node::{self, Event, JobId, Node, Stats},
     },
-    guard::Policy,
     id::InfoHash,
 };
 use tokio::{
@@ -81,12 +80,11 @@ impl Owner {
         stats: Arc<Mutex<Stats>>,
         tasks: &Tasks,
     ) -> Self {
-        let local = config.allow_local || is_loopback(config.listen_v4) || is_loopback(config.listen_v6);
-        let policy = Policy {
-            allow_loopback: local,
-            allow_private: local,
-            ..Policy::default()
-        };
+        let mut policy = config.policy.clone();
+        if is_loopback(config.listen_v4) || is_loopback(config.listen_v6) {
+            policy.allow_loopback = true;
+            policy.allow_private = true;
+        }
         let (read_only, limits) = (config.read_only, config.limits.clone());
         let config = node::Config {
             read_only,
