@@ -25,6 +25,11 @@ mod site;
 mod special;
 mod wire;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
 use std::{
     future::Future,
     io,
