@@ -32,7 +32,7 @@ use super::{
 use crate::tasks::Tasks;
 
 /// What every request needs. One per gateway.
-pub struct Shared<S> {
+pub struct Shared<S: SiteSource> {
     pub shelf: Shelf<S>,
     pub names: Names,
     pub walls: Walls,
@@ -150,7 +150,7 @@ async fn decide<S: SiteSource>(shared: &Arc<Shared<S>>, came: Came, parts: &Part
     }
 }
 
-fn route_of<S>(shared: &Shared<S>, came: Came, parts: &Parts) -> Route {
+fn route_of<S: SiteSource>(shared: &Shared<S>, came: Came, parts: &Parts) -> Route {
     let host = parts.headers.get(header::HOST);
     let Ok(host) = host.map(HeaderValue::to_str).transpose() else {
         return Route::Refuse(Refusal::Host);

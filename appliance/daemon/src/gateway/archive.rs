@@ -62,7 +62,7 @@ impl Format {
 }
 
 /// `?path=/folder/` limits it to a folder; `?format=tar` makes a ZIP address a TAR.
-pub fn serve<S: SiteSource>(visit: &Visit<'_, S>, opened: Arc<Opened>, as_tar: bool) -> Reply {
+pub fn serve<S: SiteSource>(visit: &Visit<'_, S>, opened: Arc<Opened<S>>, as_tar: bool) -> Reply {
     let as_tar = as_tar
         || visit
             .ask
@@ -124,9 +124,9 @@ pub fn serve<S: SiteSource>(visit: &Visit<'_, S>, opened: Arc<Opened>, as_tar: b
     reply
 }
 
-struct State<S> {
+struct State<S: SiteSource> {
     source: Arc<S>,
-    opened: Arc<Opened>,
+    opened: Arc<Opened<S>>,
     items: Vec<Item>,
     format: Format,
     at: usize,
@@ -138,7 +138,7 @@ struct State<S> {
 
 fn stream<S: SiteSource>(
     source: Arc<S>,
-    opened: Arc<Opened>,
+    opened: Arc<Opened<S>>,
     items: Vec<Item>,
     format: Format,
     length: u64,

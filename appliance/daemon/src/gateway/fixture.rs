@@ -8,10 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use proto::{
-    id::InfoHash,
-    metainfo::parse_info,
-};
+use proto::{id::InfoHash, metainfo::parse_info};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -20,7 +17,7 @@ use tokio::{
 
 use super::{Config, SiteSource};
 use crate::{
-    sites::{Error, Site},
+    sites::Error,
     swarm::{Hints, Progress, Torrent},
     tasks::Tasks,
 };
@@ -30,7 +27,7 @@ const PIECE: usize = 16 << 10;
 
 #[derive(Default)]
 pub struct Fixture {
-    sites: HashMap<InfoHash, (Site, Vec<Bytes>)>,
+    sites: HashMap<InfoHash, (Arc<Torrent>, Vec<Bytes>)>,
     /// True infohash to the one tests use.
     known_as: HashMap<InfoHash, InfoHash>,
     /// Files that nobody has.
@@ -45,8 +42,11 @@ impl Fixture {
         let info = parse_info(&raw_info).unwrap();
         self.known_as.insert(info.infohash, ih);
         let torrent = Arc::new(Torrent { info, raw_info });
-        let bytes = files.iter().map(|(_, bytes)| Bytes::copy_from_slice(bytes)).collect();
-        self.sites.insert(ih, (Site { torrent }, bytes));
+        let bytes = files
+            .iter()
+            .map(|(_, bytes)| Bytes::copy_from_slice(bytes))
+            .collect();
+        self.sites.insert(ih, (torrent, bytes));
         self
     }
 }
@@ -62,12 +62,28 @@ fn raw_info(name: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
         total += bytes.len();
     }
     let pieces = "h".repeat(20 * total.div_ceil(PIECE));
-    out += &format!("e4:name{}12:piece lengthi{PIECE}e6:pieces{}e", text(name), text(&pieces));
+    out += &format!(
+        "e4:name{}12:piece lengthi{PIECE}e6:pieces{}e",
+        text(name),
+        text(&pieces)
+    );
     out.into_bytes()
 }
 
 impl SiteSource for Fixture {
-    async fn open(&self, ih: InfoHash, _: &Hints, local_only: bool, deadline: Instant) -> Result<Site, Error> {
+    type Site = Arc<Torrent>;
+
+    fn torrent(site: &Arc<Torrent>) -> &Arc<Torrent> {
+        site
+    }
+
+    async fn open(
+        &self,
+        ih: InfoHash,
+        _: &Hints,
+        local_only: bool,
+        deadline: Instant,
+    ) -> Result<Arc<Torrent>, Error> {
         match self.sites.get(&ih) {
             Some((site, _)) => Ok(site.clone()),
             None if local_only => Err(Error::Silent(ih)),
@@ -80,13 +96,13 @@ impl SiteSource for Fixture {
 
     async fn read(
         &self,
-        site: &Site,
+        site: &Arc<Torrent>,
         file: usize,
         offset: u64,
         len: usize,
         deadline: Instant,
     ) -> Result<Bytes, Error> {
-        let ih = self.known_as[&site.torrent.info.infohash];
+        let ih = self.known_as[&site.info.infohash];
         let missing = self.missing.lock().unwrap().contains(&(ih, file));
         if missing {
             sleep_until(deadline).await;
@@ -98,14 +114,17 @@ impl SiteSource for Fixture {
         Ok(bytes.slice(offset as usize..end))
     }
 
-    fn held_bytes(&self, site: &Site, file: usize) -> u64 {
-        let ih = self.known_as[&site.torrent.info.infohash];
+    fn held_bytes(&self, site: &Arc<Torrent>, file: usize) -> u64 {
+        let ih = self.known_as[&site.info.infohash];
         let missing = self.missing.lock().unwrap().contains(&(ih, file));
-        if missing { 0 } else { site.torrent.info.files[file].length }
+        if missing { 0 } else { site.info.files[file].length }
     }
 
     fn progress(&self, ih: InfoHash) -> Option<Progress> {
-        let pieces = self.sites.get(&ih).map_or(0, |(site, _)| site.torrent.info.pieces.len() as u32);
+        let pieces = self
+            .sites
+            .get(&ih)
+            .map_or(0, |(site, _)| site.info.pieces.len() as u32);
         Some(Progress {
             pieces,
             held: pieces / 3,
@@ -140,7 +159,9 @@ impl House {
         let source = Arc::new(fixture);
         let status: super::Status =
             Arc::new(|| serde_json::json!({ "sites": 3, "peers": 12, "version": "0.1.0" }));
-        let doors = super::start(&config, source.clone(), status, &tasks).await.unwrap();
+        let doors = super::start(&config, source.clone(), status, &tasks)
+            .await
+            .unwrap();
         Self {
             http: doors.http[0],
             proxy: doors.proxy[0],
@@ -243,7 +264,10 @@ pub fn sample() -> Fixture {
             ("site/files/2.txt", b"two!"),
             ("site/files/deep/x.txt", b"x"),
             ("site/404.html", b"<p>not in this site"),
-            ("site/_redirects", b"/old /about.html 301\n/rw /about.html 200\n/gone/* /410.html 410\n"),
+            (
+                "site/_redirects",
+                b"/old /about.html 301\n/rw /about.html 200\n/gone/* /410.html 410\n",
+            ),
         ],
     )
 }

@@ -88,7 +88,7 @@ impl Drop for Place {
 }
 
 /// What every connection of one listener is given.
-pub struct Door<S> {
+pub struct Door<S: SiteSource> {
     pub shared: Arc<Shared<S>>,
     pub bounds: Bounds,
     pub idle: Duration,

@@ -12,8 +12,10 @@ use proto::site::{
     path::SitePath,
     tree::Entry,
 };
+use proto::{id::InfoHash, metainfo::Info};
 
 use super::{
+    SiteSource,
     body::Body,
     opened::Opened,
     page,
@@ -30,9 +32,9 @@ struct Row<'a> {
 }
 
 /// Draws `folder`. `base`: the URL path before the site's root. `held`: bytes of a file that are here.
-pub fn reply(
+pub fn reply<S: SiteSource>(
     ask: &Ask<'_>,
-    opened: &Opened,
+    opened: &Opened<S>,
     folder: &SitePath,
     base: &str,
     held: impl Fn(usize) -> u64,
@@ -70,11 +72,12 @@ pub fn reply(
     {
         let mut reply = Reply::new(Body::empty());
         *reply.status_mut() = StatusCode::NOT_MODIFIED;
-        mark(&mut reply, &etag, whole, opened, folder);
+        mark(&mut reply, &etag, whole, &opened.ih, folder);
         return reply;
     }
     let place = Place {
-        opened,
+        info,
+        ih: opened.ih,
         folder,
         base,
         view,
@@ -83,11 +86,11 @@ pub fn reply(
         total,
     };
     let mut reply = reply::page(StatusCode::OK, page::CSP, place.draw(&rows));
-    mark(&mut reply, &etag, whole, opened, folder);
+    mark(&mut reply, &etag, whole, &opened.ih, folder);
     reply
 }
 
-fn mark(reply: &mut Reply, etag: &str, whole: bool, opened: &Opened, folder: &SitePath) {
+fn mark(reply: &mut Reply, etag: &str, whole: bool, ih: &InfoHash, folder: &SitePath) {
     let cache = if whole {
         cache::LISTING
     } else {
@@ -96,12 +99,13 @@ fn mark(reply: &mut Reply, etag: &str, whole: bool, opened: &Opened, folder: &Si
     let headers = reply.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
     headers.insert(header::ETAG, reply::value(etag));
-    headers.insert(reply::X_BT_ROOTS, reply::value(&opened.ih.to_string()));
+    headers.insert(reply::X_BT_ROOTS, reply::value(&ih.to_string()));
     headers.insert(reply::X_BT_PATH, reply::value(&folder.to_url()));
 }
 
 struct Place<'a> {
-    opened: &'a Opened,
+    info: &'a Info,
+    ih: InfoHash,
     folder: &'a SitePath,
     base: &'a str,
     view: View,
@@ -112,7 +116,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn draw(&self, rows: &[Row<'_>]) -> String {
-        let name = &self.opened.info().name;
+        let name = &self.info.name;
         let title = self.folder.components.last().unwrap_or(name);
         let archive = |format: &str| {
             let below = path::join(&self.folder.components);
@@ -121,7 +125,7 @@ impl Place<'_> {
         page::page(
             title,
             html! {
-                p.soft { (self.crumbs()) }
+                @if !self.folder.components.is_empty() { p.soft { (self.crumbs()) } }
                 h1 { (title) }
                 p.soft {
                     (self.count) @if self.count == 1 { " entry · " } @else { " entries · " }
@@ -142,7 +146,7 @@ impl Place<'_> {
                     }
                 }
                 @if self.pages > 1 { p { (self.pager()) } }
-                footer.soft { "Granary · " code { (self.opened.ih) } }
+                footer.soft { "Granary · " code { (self.ih) } }
             },
         )
     }
@@ -151,7 +155,7 @@ impl Place<'_> {
     fn crumbs(&self) -> Markup {
         let parts = &self.folder.components;
         html! {
-            a href=(format!("{}/", self.base)) { (self.opened.info().name) }
+            a href=(format!("{}/", self.base)) { (self.info.name) }
             @for (index, part) in parts.iter().enumerate() {
                 " / "
                 @if index + 1 == parts.len() { (part) }

@@ -28,6 +28,10 @@ mod wire;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod route_tests;
+#[cfg(test)]
 mod tests;
 
 use std::{
@@ -43,32 +47,42 @@ use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
     sites::{Error, Site, Sites},
-    swarm::{Hints, Progress},
+    swarm::{Hints, Progress, Torrent},
     tasks::Tasks,
 };
 
 /// What the gateway needs of `sites`; the rules stand at [`Sites`]' functions of the same names.
 pub trait SiteSource: Send + Sync + 'static {
+    /// An opened version of a site.
+    type Site: Send + Sync + 'static;
+
+    fn torrent(site: &Self::Site) -> &Arc<Torrent>;
     fn open(
         &self,
         ih: InfoHash,
         hints: &Hints,
         local_only: bool,
         deadline: Instant,
-    ) -> impl Future<Output = Result<Site, Error>> + Send;
+    ) -> impl Future<Output = Result<Self::Site, Error>> + Send;
     fn read(
         &self,
-        site: &Site,
+        site: &Self::Site,
         file: usize,
         offset: u64,
         len: usize,
         deadline: Instant,
     ) -> impl Future<Output = Result<Bytes, Error>> + Send;
-    fn held_bytes(&self, site: &Site, file: usize) -> u64;
+    fn held_bytes(&self, site: &Self::Site, file: usize) -> u64;
     fn progress(&self, ih: InfoHash) -> Option<Progress>;
 }
 
 impl SiteSource for Sites {
+    type Site = Site;
+
+    fn torrent(site: &Site) -> &Arc<Torrent> {
+        &site.torrent
+    }
+
     async fn open(
         &self,
         ih: InfoHash,

@@ -24,8 +24,8 @@ use tokio::{
 
 use super::{SiteSource, reply::Wall};
 use crate::{
-    sites::{Error, Site},
-    swarm::Hints,
+    sites::Error,
+    swarm::{Hints, Torrent},
     tasks::Tasks,
 };
 
@@ -56,9 +56,9 @@ pub struct FileHead {
 }
 
 /// One opened site.
-pub struct Opened {
+pub struct Opened<S: SiteSource> {
     pub ih: InfoHash,
-    pub site: Site,
+    pub site: S::Site,
     pub tree: Tree,
     since: Instant,
     heads: Mutex<HashMap<(usize, Wall), Arc<FileHead>>>,
@@ -67,9 +67,9 @@ pub struct Opened {
     pub rules: OnceCell<Result<redirects::Rules, redirects::Malformed>>,
 }
 
-impl Opened {
-    fn new(ih: InfoHash, site: Site, bodies_sum: Arc<AtomicUsize>) -> Self {
-        let tree = Tree::new(&site.torrent.info);
+impl<S: SiteSource> Opened<S> {
+    fn new(ih: InfoHash, site: S::Site, bodies_sum: Arc<AtomicUsize>) -> Self {
+        let tree = Tree::new(&S::torrent(&site).info);
         Self {
             ih,
             site,
@@ -83,7 +83,11 @@ impl Opened {
     }
 
     pub fn info(&self) -> &Info {
-        &self.site.torrent.info
+        &self.torrent().info
+    }
+
+    pub fn torrent(&self) -> &Arc<Torrent> {
+        S::torrent(&self.site)
     }
 
     pub fn head(&self, file: usize, wall: Wall) -> Option<Arc<FileHead>> {
@@ -117,11 +121,11 @@ impl Opened {
     }
 
     fn weight(&self) -> usize {
-        self.site.torrent.raw_info.len() * 2 + self.info().files.len() * 100
+        self.torrent().raw_info.len() * 2 + self.info().files.len() * 100
     }
 }
 
-impl Drop for Opened {
+impl<S: SiteSource> Drop for Opened<S> {
     fn drop(&mut self) {
         let sum: usize = lock(&self.bodies).values().map(Bytes::len).sum();
         self.bodies_sum.fetch_sub(sum, Ordering::Relaxed);
@@ -138,18 +142,18 @@ pub enum NotOpen {
     Site(Arc<Error>),
 }
 
-type Outcome = Option<Result<Arc<Opened>, Arc<Error>>>;
+type Outcome<S> = Option<Result<Arc<Opened<S>>, Arc<Error>>>;
 
-struct Slot {
-    outcome: watch::Receiver<Outcome>,
+struct Slot<S: SiteSource> {
+    outcome: watch::Receiver<Outcome<S>>,
     used: Instant,
 }
 
 /// All of them. Shared by every connection.
-pub struct Shelf<S> {
+pub struct Shelf<S: SiteSource> {
     source: Arc<S>,
     tasks: Tasks,
-    slots: Mutex<HashMap<InfoHash, Slot>>,
+    slots: Mutex<HashMap<InfoHash, Slot<S>>>,
     hints: Mutex<HashMap<InfoHash, Hints>>,
     ahead: Arc<Semaphore>,
     bodies_sum: Arc<AtomicUsize>,
@@ -172,7 +176,7 @@ impl<S: SiteSource> Shelf<S> {
     }
 
     /// The open site, when it is open and fresh: no waiting, no network.
-    pub fn now(&self, ih: &InfoHash) -> Option<Arc<Opened>> {
+    pub fn now(&self, ih: &InfoHash) -> Option<Arc<Opened<S>>> {
         let mut slots = lock(&self.slots);
         let slot = slots.get_mut(ih)?;
         let opened = match slot.outcome.borrow().as_ref() {
@@ -184,7 +188,7 @@ impl<S: SiteSource> Shelf<S> {
     }
 
     /// Opens, or joins an opening, and waits until `until`; the opening itself goes on behind.
-    pub async fn open(&self, ih: InfoHash, until: Instant) -> Result<Arc<Opened>, NotOpen> {
+    pub async fn open(&self, ih: InfoHash, until: Instant) -> Result<Arc<Opened<S>>, NotOpen> {
         if let Some(opened) = self.now(&ih) {
             return Ok(opened);
         }
@@ -201,7 +205,7 @@ impl<S: SiteSource> Shelf<S> {
     }
 
     /// Opens from what is stored; asks nobody.
-    pub async fn open_local(&self, ih: InfoHash) -> Option<Arc<Opened>> {
+    pub async fn open_local(&self, ih: InfoHash) -> Option<Arc<Opened<S>>> {
         if let Some(opened) = self.now(&ih) {
             return Some(opened);
         }
@@ -212,7 +216,7 @@ impl<S: SiteSource> Shelf<S> {
         Some(Arc::new(Opened::new(ih, site, self.bodies_sum.clone())))
     }
 
-    fn opening(&self, ih: InfoHash) -> Result<watch::Receiver<Outcome>, NotOpen> {
+    fn opening(&self, ih: InfoHash) -> Result<watch::Receiver<Outcome<S>>, NotOpen> {
         let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(&ih) {
             // Under way. An outcome that is here is stale or a refusal: the next asker starts anew.
@@ -261,7 +265,7 @@ impl<S: SiteSource> Shelf<S> {
     }
 
     /// Goes on fetching a piece that a reader gave up waiting for, so that the next try finds it.
-    pub fn fetch_on(&self, opened: &Arc<Opened>, file: usize, offset: u64) {
+    pub fn fetch_on(&self, opened: &Arc<Opened<S>>, file: usize, offset: u64) {
         let Ok(permit) = self.ahead.clone().try_acquire_owned() else {
             return;
         };
@@ -277,9 +281,9 @@ impl<S: SiteSource> Shelf<S> {
 }
 
 /// Drops the least recently used until the bounds hold; the newest always stays.
-fn shrink(slots: &mut HashMap<InfoHash, Slot>) {
+fn shrink<S: SiteSource>(slots: &mut HashMap<InfoHash, Slot<S>>) {
     loop {
-        let weigh = |slot: &Slot| match slot.outcome.borrow().as_ref() {
+        let weigh = |slot: &Slot<S>| match slot.outcome.borrow().as_ref() {
             Some(Ok(opened)) => opened.weight(),
             _ => 0,
         };

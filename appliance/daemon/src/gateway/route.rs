@@ -166,20 +166,21 @@ fn foreign_scheme(head: &Head<'_>, names: &Names) -> Refusal {
     }
 }
 
-/// The host both places agree on, lower case, without port and final dot.
+/// The host both places agree on, lower case, without port.
 fn one_host(head: &Head<'_>) -> Result<String, Refusal> {
     let named = head.authority.or(head.host).ok_or(Refusal::Host)?;
     let (host, port) = split_port(named).ok_or(Refusal::Host)?;
     if let (Some(_), Some(second)) = (head.authority, head.host) {
         let (other, other_port) = split_port(second).ok_or(Refusal::Host)?;
-        if other != host || other_port.unwrap_or(80) != port.unwrap_or(80) {
+        let differ = other.trim_end_matches('.') != host.trim_end_matches('.');
+        if differ || other_port.unwrap_or(80) != port.unwrap_or(80) {
             return Err(Refusal::Host);
         }
     }
     Ok(host)
 }
 
-/// Splits `host[:port]`; `None` when either breaks the grammar. No user information, no empty host, no port 0.
+/// Splits `host[:port]`, the host in lower case; `None` when either breaks the grammar. No user information, no empty host, no port 0.
 fn split_port(text: &str) -> Option<(String, Option<u16>)> {
     if text.len() > 262 || text.contains('@') {
         return None;
@@ -206,9 +207,7 @@ fn split_port(text: &str) -> Option<(String, Option<u16>)> {
         }
         _ => return None,
     };
-    let lower = host.to_ascii_lowercase();
-    let host = lower.strip_suffix('.').unwrap_or(&lower);
-    (!host.is_empty()).then(|| (host.to_owned(), port))
+    (!host.is_empty() && host != ".").then(|| (host.to_ascii_lowercase(), port))
 }
 
 /// Letters, digits, `-` and `_` in labels of 1–63; one final dot allowed; at most 253.

@@ -41,7 +41,7 @@ const CHUNK: usize = 256 << 10;
 const NEXT_CHUNK: Duration = Duration::from_secs(120);
 
 /// One request for something of a site.
-pub struct Visit<'a, S> {
+pub struct Visit<'a, S: SiteSource> {
     pub shared: &'a Arc<Shared<S>>,
     pub ask: &'a Ask<'a>,
     pub ih: InfoHash,
@@ -88,7 +88,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
     }
 
     /// The site, or the reply that stands for it.
-    pub async fn open(&self) -> Result<Arc<Opened>, Box<Reply>> {
+    pub async fn open(&self) -> Result<Arc<Opened<S>>, Box<Reply>> {
         let shelf = &self.shared.shelf;
         if let Some(opened) = shelf.now(&self.ih) {
             return Ok(opened);
@@ -110,7 +110,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         })
     }
 
-    fn progress(&self, opened: Option<&Opened>) -> Reply {
+    fn progress(&self, opened: Option<&Opened<S>>) -> Reply {
         let progress = self.shared.shelf.source().progress(self.ih);
         progress_page::reply(self.ask, &self.ih, opened.map(Opened::info), progress.as_ref())
     }
@@ -134,7 +134,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         )
     }
 
-    fn listing(&self, opened: &Arc<Opened>, path: &SitePath) -> Reply {
+    fn listing(&self, opened: &Arc<Opened<S>>, path: &SitePath) -> Reply {
         let mut reply = listing_page::reply(self.ask, opened, path, &self.base, |file| {
             self.shared.shelf.source().held_bytes(&opened.site, file)
         });
@@ -148,7 +148,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
     }
 
     /// Nothing has this path: the site's own rules, then its own 404 page, then ours.
-    async fn missing(&self, opened: &Arc<Opened>, path: &SitePath) -> Reply {
+    async fn missing(&self, opened: &Arc<Opened<S>>, path: &SitePath) -> Reply {
         if self.wall == Wall::Host {
             match self.rules(opened).await {
                 Err(reply) => return *reply,
@@ -173,7 +173,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         reply
     }
 
-    async fn rules(&self, opened: &Arc<Opened>) -> Result<Option<Answer>, Box<Reply>> {
+    async fn rules(&self, opened: &Arc<Opened<S>>) -> Result<Option<Answer>, Box<Reply>> {
         let info = opened.info();
         let Some(file) = opened.tree.file(info, &["_redirects"]) else {
             return Ok(None);
@@ -196,7 +196,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         }
     }
 
-    async fn by_rule(&self, opened: &Arc<Opened>, answer: Answer) -> Reply {
+    async fn by_rule(&self, opened: &Arc<Opened<S>>, answer: Answer) -> Reply {
         match answer {
             Answer::Redirect { to, status } => {
                 reply::redirect(StatusCode::from_u16(status).unwrap_or(StatusCode::FOUND), &to)
@@ -215,7 +215,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
     }
 
     /// A whole file of at most a few chunks.
-    async fn whole(&self, opened: &Opened, file: usize) -> Result<Vec<u8>, Error> {
+    async fn whole(&self, opened: &Opened<S>, file: usize) -> Result<Vec<u8>, Error> {
         let length = opened.info().files[file].length;
         let mut bytes = Vec::new();
         while (bytes.len() as u64) < length {
@@ -225,7 +225,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         Ok(bytes)
     }
 
-    async fn read(&self, opened: &Opened, file: usize, offset: u64, len: usize) -> Result<Bytes, Error> {
+    async fn read(&self, opened: &Opened<S>, file: usize, offset: u64, len: usize) -> Result<Bytes, Error> {
         let source = self.shared.shelf.source();
         let reading = source.read(&opened.site, file, offset, len, self.until);
         // The deadline is the source's to keep; the grace only guards against one that does not.
@@ -239,7 +239,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
     }
 
     /// What to say when the bytes did not come.
-    fn unread(&self, opened: &Arc<Opened>, err: &Error, file: usize, offset: u64) -> Reply {
+    fn unread(&self, opened: &Arc<Opened<S>>, err: &Error, file: usize, offset: u64) -> Reply {
         let late = matches!(err, Error::Silent(_) | Error::Incomplete(_));
         if late && self.ask.top && Instant::now() + Duration::from_millis(50) >= self.until {
             if self.ask.query_value("btlink-stop").is_some() {
@@ -252,12 +252,15 @@ impl<'a, S: SiteSource> Visit<'a, S> {
     }
 
     /// A file's bytes, or the part asked for. `status` other than 200: the site's page for something missing, always whole.
-    pub async fn file(&self, opened: &Arc<Opened>, file: usize, status: StatusCode) -> Reply {
+    pub async fn file(&self, opened: &Arc<Opened<S>>, file: usize, status: StatusCode) -> Reply {
+        let length = opened.info().files[file].length;
+        if self.ask.only_if_cached() && self.shared.shelf.source().held_bytes(&opened.site, file) < length {
+            return error_page::not_stored().reply(self.ask);
+        }
         let head = match self.head(opened, file).await {
             Ok(head) => head,
             Err(err) => return self.unread(opened, &err, file, 0),
         };
-        let length = opened.info().files[file].length;
         let plain = status == StatusCode::OK;
         let unchanged = |tags: &str| cache::none_match(tags, &head.etag);
         if plain && self.ask.header(&header::IF_NONE_MATCH).is_some_and(unchanged) {
@@ -322,7 +325,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
 
     async fn body(
         &self,
-        opened: &Arc<Opened>,
+        opened: &Arc<Opened<S>>,
         file: usize,
         start: u64,
         len: u64,
@@ -368,7 +371,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         reply
     }
 
-    async fn head(&self, opened: &Arc<Opened>, file: usize) -> Result<Arc<FileHead>, Error> {
+    async fn head(&self, opened: &Arc<Opened<S>>, file: usize) -> Result<Arc<FileHead>, Error> {
         if let Some(head) = opened.head(file, self.wall) {
             return Ok(head);
         }
@@ -385,7 +388,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         Ok(head)
     }
 
-    fn make_head(&self, opened: &Opened, file: usize, kind: &'static str) -> FileHead {
+    fn make_head(&self, opened: &Opened<S>, file: usize, kind: &'static str) -> FileHead {
         let etag = cache::file_etag(&self.ih, file);
         let shown = path::join(opened.tree.shown(opened.info(), file));
         let (name, ih) = (path::escape(&opened.info().name), self.ih);
@@ -445,7 +448,7 @@ fn disposition(asked: Option<String>, saved: Option<String>, download: bool) -> 
 /// The rest of a file after its first chunk: the next chunk is read when the client has taken the one before.
 fn stream_file<S: SiteSource>(
     source: Arc<S>,
-    opened: Arc<Opened>,
+    opened: Arc<Opened<S>>,
     file: usize,
     start: u64,
     len: u64,
@@ -475,7 +478,7 @@ fn stream_file<S: SiteSource>(
 /// Up to `want` bytes for a body under way.
 pub async fn next_chunk<S: SiteSource>(
     source: &S,
-    opened: &Opened,
+    opened: &Opened<S>,
     file: usize,
     at: u64,
     want: usize,

@@ -46,7 +46,7 @@ fn json<S: SiteSource>(visit: &Visit<'_, S>, value: &serde_json::Value) -> Reply
     reply
 }
 
-fn info<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened) -> Reply {
+fn info<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened<S>) -> Reply {
     let info = opened.info();
     let progress = visit.shared.shelf.source().progress(visit.ih).unwrap_or_default();
     json(
@@ -78,8 +78,8 @@ fn versions<S: SiteSource>(visit: &Visit<'_, S>) -> Reply {
 }
 
 /// The `.torrent`: the info dictionary byte for byte, so that its hash is the address.
-fn metainfo<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened) -> Reply {
-    let raw = &opened.site.torrent.raw_info;
+fn metainfo<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened<S>) -> Reply {
+    let raw = &opened.torrent().raw_info;
     let mut bytes = Vec::with_capacity(raw.len() + 8);
     bytes.extend_from_slice(b"d4:info");
     bytes.extend_from_slice(raw);
@@ -93,7 +93,7 @@ fn metainfo<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened) -> Reply {
 }
 
 /// `raw/<name>/<path>`: the tree as the torrent has it, for web seeding (BEP 19) and for a torrent's own special folder.
-async fn raw<S: SiteSource>(visit: &Visit<'_, S>, opened: &std::sync::Arc<Opened>, below: &str) -> Reply {
+async fn raw<S: SiteSource>(visit: &Visit<'_, S>, opened: &std::sync::Arc<Opened<S>>, below: &str) -> Reply {
     let path = match SitePath::parse(&format!("/{below}")) {
         Ok(path) => path,
         Err(why) => return error_page::bad_path(why).reply(visit.ask),

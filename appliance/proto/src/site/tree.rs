@@ -179,3 +179,7 @@ impl Tree {
 fn compare(path: &[String], parts: &[&str]) -> Ordering {
     path.iter().map(String::as_str).cmp(parts.iter().copied())
 }
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;
