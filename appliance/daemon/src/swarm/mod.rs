@@ -12,6 +12,8 @@ pub mod metadata;
 mod opening;
 pub mod seed;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use std::{net::SocketAddr, sync::Arc};
 

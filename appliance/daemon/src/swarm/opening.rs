@@ -19,6 +19,10 @@ use super::{Error, Hints, Torrent, add_row, fetch::Search as _, metadata, parse,
 
 /// Searches at once. More: strangers' links cost more sockets. Fewer: a page with many links waits.
 const OPENINGS_MAX: usize = 64;
+/// The first round of questions; each further one takes twice as long.
+const FIRST_ROUND: Duration = Duration::from_secs(2);
+/// Addresses asked again in the next round.
+const KNOWN_MAX: usize = 200;
 /// How long a search goes on without anybody asking again.
 const SEARCH: Duration = Duration::from_secs(90);
 
@@ -83,10 +87,7 @@ impl Opening {
         }
         let (more, peers) = mpsc::channel(16);
         let (tell, end) = watch::channel(None);
-        let search = Search {
-            more: more.clone(),
-            end,
-        };
+        let search = Search { more, end };
         open.insert(ih, search.clone());
         drop(open);
         let trackers: Vec<String> = hints.trackers.iter().take(TRACKERS_MAX).cloned().collect();
@@ -95,7 +96,7 @@ impl Opening {
         tasks.spawn("swarm.open", async move {
             // Removed from the map however this ends, a cancelled or panicking search included.
             let _gone = Gone(this, ih);
-            let found = run(&parts, ih, trackers, more, peers).await;
+            let found = run(&parts, ih, trackers, peers).await;
             tell.send_replace(Some(found));
         });
         Ok(search)
@@ -118,33 +119,60 @@ async fn run(
     parts: &Parts,
     ih: InfoHash,
     trackers: Vec<String>,
-    more: mpsc::Sender<Vec<SocketAddr>>,
-    peers: mpsc::Receiver<Vec<SocketAddr>>,
+    mut named: mpsc::Receiver<Vec<SocketAddr>>,
 ) -> End {
     let deadline = Instant::now() + SEARCH;
     let mut found = parts.found.find(ih, false, trackers.clone());
-    let feed = async {
-        while let Some(batch) = found.recv().await {
-            if more.send(batch).await.is_err() {
-                break;
+    let mut known = Vec::new();
+    let mut round = FIRST_ROUND;
+    loop {
+        let (peers, channel) = mpsc::channel(16);
+        // Peers that hung up in the round before may only have been busy.
+        let _ = peers.try_send(known.clone());
+        let until = deadline.min(Instant::now() + round);
+        let raw = tokio::select! {
+            raw = metadata::fetch(ih, channel, until) => raw,
+            () = feed(&mut found, &mut named, &mut known, peers) => Err(metadata::Error::Silent(ih)),
+        };
+        match raw {
+            Ok(raw) => match parse(raw) {
+                Ok(torrent) => return store_row(parts, &torrent, trackers).await,
+                Err(Error::Refused { reason, .. }) => return End::Refused(reason),
+                Err(err) => return End::Broken(err.to_string()),
+            },
+            Err(err) if Instant::now() >= deadline => {
+                debug!(site = %ih.short(), %err, "no metadata");
+                return End::Silent;
             }
+            Err(_) => round *= 2,
         }
-        std::future::pending::<()>().await;
-    };
-    let raw = tokio::select! {
-        raw = metadata::fetch(ih, peers, deadline) => raw,
-        () = feed => Err(metadata::Error::Silent(ih)),
-    };
-    match raw {
-        Ok(raw) => match parse(raw) {
-            Ok(torrent) => store_row(parts, &torrent, trackers).await,
-            Err(Error::Refused { reason, .. }) => End::Refused(reason),
-            Err(err) => End::Broken(err.to_string()),
-        },
-        Err(err) => {
-            debug!(site = %ih.short(), %err, "no metadata");
-            End::Silent
-        }
+    }
+}
+
+/// Passes on what is found and what readers name, and remembers it for the next round. Never ends by itself.
+async fn feed(
+    found: &mut mpsc::Receiver<Vec<SocketAddr>>,
+    named: &mut mpsc::Receiver<Vec<SocketAddr>>,
+    known: &mut Vec<SocketAddr>,
+    peers: mpsc::Sender<Vec<SocketAddr>>,
+) {
+    loop {
+        let batch = tokio::select! {
+            Some(batch) = found.recv() => batch,
+            Some(batch) = named.recv() => batch,
+            else => std::future::pending().await,
+        };
+        let room = KNOWN_MAX.saturating_sub(known.len());
+        known.extend(
+            batch
+                .iter()
+                .filter(|peer| !known.contains(peer))
+                .take(room)
+                .copied()
+                .collect::<Vec<_>>(),
+        );
+        // The fetch has ended when nobody listens; the select above it sees that.
+        let _ = peers.send(batch).await;
     }
 }
 

@@ -94,7 +94,7 @@ impl Jobs {
     }
 
     /// A reader wants `piece` of `file` now. `None`: too many wait already.
-    pub fn demand(&self, torrent: &Torrent, file: usize, piece: u32) -> Option<Arc<Notify>> {
+    pub fn demand(&self, torrent: &Torrent, hints: &Hints, file: usize, piece: u32) -> Option<Arc<Notify>> {
         let now = Instant::now();
         let info = &torrent.info;
         let ahead = (LOOK_AHEAD / u64::from(info.piece_length)) as u32;
@@ -107,6 +107,7 @@ impl Jobs {
         if job.waiters.len() >= WAITERS_MAX && !job.waiters.contains_key(&piece) {
             return None;
         }
+        job.add_hints(hints);
         job.wanted = Some(now);
         let reader = plan::follow(&mut job.readers, file, piece, ahead, now);
         job.readers[reader].piece = piece;
@@ -137,11 +138,6 @@ impl Jobs {
                 job.waiters.remove(&piece);
             }
         });
-    }
-
-    /// Remembers peers and trackers for a torrent that is fetched or about to be.
-    pub fn hint(&self, ih: &InfoHash, hints: &Hints) {
-        self.with(ih, |job| job.add_hints(hints));
     }
 
     pub fn hint_peers(&self, ih: &InfoHash, peers: &[SocketAddr]) {

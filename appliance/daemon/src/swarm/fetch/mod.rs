@@ -24,7 +24,10 @@ use std::{
     sync::Arc,
 };
 
-use proto::{guard::Policy, id::InfoHash};
+use proto::{
+    guard::{self, Policy},
+    id::InfoHash,
+};
 use store::Pieces;
 use tokio::{
     sync::mpsc,
@@ -64,7 +67,15 @@ pub struct Fetch {
     jobs: Arc<jobs::Jobs>,
     tracker: tracker::Tracker,
     engine: Arc<engine::Engine>,
+    policy: Policy,
     tasks: Tasks,
+}
+
+/// Peers that a link, a person or a neighbour named: the home network is open to them, other walls stand.
+fn guarded(policy: &Policy, peers: &[SocketAddr]) -> Vec<SocketAddr> {
+    let policy = policy.for_neighbours();
+    let allowed = |peer: &SocketAddr| guard::allowed(*peer, &policy).is_ok();
+    peers.iter().copied().filter(allowed).collect()
 }
 
 impl Fetch {
@@ -75,6 +86,7 @@ impl Fetch {
             .map_err(|err| Error::Engine(format!("open the loopback tracker: {err}")))?;
         let engine = Arc::new(engine::Engine::start(&setup.folder, &url, &setup.policy).await?);
         let jobs = Arc::new(jobs::Jobs::default());
+        let policy = setup.policy.clone();
         let supervisor = supervisor::Supervisor {
             engine: engine.clone(),
             tracker: tracker.clone(),
@@ -90,6 +102,7 @@ impl Fetch {
             jobs,
             tracker,
             engine,
+            policy,
             tasks: tasks.clone(),
         })
     }
@@ -117,7 +130,7 @@ impl Fetch {
     /// Remembers where a torrent's peers are, and tells the engine when it is being fetched.
     pub fn add_peers(&self, ih: &InfoHash, peers: &[SocketAddr]) {
         self.jobs.hint_peers(ih, peers);
-        self.tracker.add(ih, peers.iter().copied());
+        self.tracker.add(ih, guarded(&self.policy, peers));
     }
 
     /// Waits until `piece` of `file` can be read.
@@ -135,10 +148,10 @@ impl Fetch {
             if pieces.readable(piece) {
                 return Ok(());
             }
-            let Some(waiter) = self.jobs.demand(torrent, file, piece) else {
+            let Some(waiter) = self.jobs.demand(torrent, hints, file, piece) else {
                 return Err(Error::Engine("too many readers wait; try again soon".into()));
             };
-            self.jobs.hint(&ih, hints);
+            self.tracker.add(&ih, guarded(&self.policy, &hints.peers));
             let again = deadline.min(Instant::now() + ASK_AGAIN);
             {
                 let mut news = std::pin::pin!(waiter.notified());

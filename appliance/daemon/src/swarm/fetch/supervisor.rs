@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use proto::{guard, id::InfoHash};
+use proto::id::InfoHash;
 use store::Have;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 use super::{
     Search, Setup,
     engine::{Engine, Order},
+    guarded,
     jobs::{Jobs, WHOLE_MAX},
     live::{Live, Phase},
     plan::{self, READER_IDLE},
@@ -66,8 +67,12 @@ impl Supervisor {
                 () = tokio::time::sleep(pause) => {}
             }
         }
-        for live in self.live.values() {
-            live.search.cancel();
+        let all: Vec<InfoHash> = self.live.keys().copied().collect();
+        for ih in all {
+            if let Some(live) = self.live.remove(&ih) {
+                live.search.cancel();
+                self.note_traffic(ih, &live).await;
+            }
         }
         self.engine.stop().await;
     }
@@ -252,7 +257,7 @@ impl Supervisor {
             shelf: &shelf,
             have,
             files: files.as_ref().map(|files| files.iter().copied().collect()),
-            peers: self.guarded(&hints.peers),
+            peers: guarded(&self.setup.policy, &hints.peers),
             peers_max: self.setup.peers_max,
         };
         let handle = self.engine.add(order).await?;
@@ -277,30 +282,12 @@ impl Supervisor {
         });
     }
 
-    fn guarded(&self, peers: &[SocketAddr]) -> Vec<SocketAddr> {
-        let policy = self.setup.policy.for_neighbours();
-        peers
-            .iter()
-            .copied()
-            .filter(|peer| guard::allowed(*peer, &policy).is_ok())
-            .collect()
-    }
-
     async fn take_out(&mut self, ih: InfoHash, leave: Leave) {
-        if let Some(mut live) = self.live.remove(&ih) {
+        if let Some(live) = self.live.remove(&ih) {
             live.search.cancel();
             let connected = live.connected();
             self.jobs.hint_peers(&ih, &connected);
-            let progress = live.progress(0);
-            let (down, up) = (progress.downloaded, live.uploaded());
-            let counted = self
-                .setup
-                .db
-                .run(move |store| store.add_traffic(&[(ih, up, down)]))
-                .await;
-            if let Err(err) = counted {
-                debug!(site = %ih.short(), %err, "traffic not noted");
-            }
+            self.note_traffic(ih, &live).await;
             if let Err(err) = self.engine.remove(&ih).await {
                 warn!(site = %ih.short(), %err, "the engine would not let a torrent go");
             }
@@ -319,6 +306,18 @@ impl Supervisor {
                 (self.setup.on_whole)(ih);
             }
             Leave::Trouble(reason) => self.put_off(ih, &reason),
+        }
+    }
+
+    async fn note_traffic(&self, ih: InfoHash, live: &Live) {
+        let (down, up) = (live.shelf.received(), live.uploaded());
+        let noted = self
+            .setup
+            .db
+            .run(move |store| store.add_traffic(&[(ih, up, down)]))
+            .await;
+        if let Err(err) = noted {
+            debug!(site = %ih.short(), %err, "traffic not noted");
         }
     }
 
