@@ -264,13 +264,21 @@ fn start_finder(
     clock: &Clock,
     tasks: &Tasks,
 ) -> find::Finder {
+    let dht_port = config
+        .listen_dht
+        .iter()
+        .map(SocketAddr::port)
+        .find(|port| *port != 0);
     let settings = find::Config {
         port: 0,
         policy: config.policy.clone(),
         lsd: config.lsd.then(|| find::LsdConfig {
             interfaces: config.interfaces.clone(),
         }),
-        portmap: config.upnp.then(find::PortmapConfig::default),
+        portmap: config.upnp.then(|| find::PortmapConfig {
+            udp_ports: dht_port.into_iter().collect(),
+            ..find::PortmapConfig::default()
+        }),
         ..find::Config::default()
     };
     find::Finder::start(settings, dht, db.clone(), clock.clone(), tasks)

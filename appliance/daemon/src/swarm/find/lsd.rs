@@ -316,7 +316,7 @@ async fn some_of_ours(room: &Room, after: &mut Option<InfoHash>) -> Vec<InfoHash
 
 async fn send(room: &Room, doors: &[(Arc<UdpSocket>, SocketAddr)], torrents: Vec<InfoHash>, cookie: &str) {
     // Neighbours dial the listener itself, not the router's outside port.
-    let port = room.port.load(Ordering::Relaxed);
+    let port = room.own_port();
     if torrents.is_empty() || port == 0 {
         return;
     }

@@ -22,14 +22,14 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU16, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use proto::{guard::Policy, id::InfoHash};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use self::trackers::Trackers;
 pub use self::{lsd::Config as LsdConfig, portmap::Config as PortmapConfig};
@@ -129,7 +129,8 @@ struct Room {
     sweep: AtomicBool,
     /// Wakes the schedule.
     wake: Notify,
-    port: AtomicU16,
+    /// The listener's own port; 0 until it is known.
+    port: watch::Sender<u16>,
     /// What port mapping has learned. Held for moments, never across an await.
     outside: Mutex<Outside>,
 }
@@ -161,7 +162,7 @@ impl Finder {
             soon,
             sweep: AtomicBool::new(true),
             wake: Notify::new(),
-            port: AtomicU16::new(config.port),
+            port: watch::Sender::new(config.port),
             outside: Mutex::default(),
             config,
         });
@@ -203,7 +204,7 @@ impl Finder {
 
     /// The listener's port, when it became known only after the start.
     pub fn set_port(&self, port: u16) {
-        self.room.port.store(port, Ordering::Relaxed);
+        self.room.port.send_replace(port);
     }
 
     /// Our address outside, once the router has told it.
@@ -227,10 +228,20 @@ impl Finder {
 impl Room {
     /// The port others are told: the router's outside one when it differs.
     fn port(&self) -> u16 {
-        match self.port.load(Ordering::Relaxed) {
+        match self.own_port() {
             0 => 0,
             port => self.outside().port.unwrap_or(port),
         }
+    }
+
+    fn own_port(&self) -> u16 {
+        *self.port.borrow()
+    }
+
+    /// Waits until others can reach us at all; for ever when we take no connections.
+    async fn reachable(&self) {
+        // The sender lives as long as this room.
+        let _ = self.port.subscribe().wait_for(|port| *port != 0).await;
     }
 
     fn outside(&self) -> Outside {

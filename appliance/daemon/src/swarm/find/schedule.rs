@@ -69,6 +69,7 @@ struct Schedule {
 
 impl Schedule {
     async fn run(&self, mut soon: mpsc::Receiver<InfoHash>) {
+        self.room.reachable().await;
         // New arrivals do not wait behind a batch of old ones; both keep to one pace.
         tokio::join!(self.regular(), async {
             let mut batch = Vec::new();

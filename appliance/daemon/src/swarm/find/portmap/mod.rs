@@ -9,7 +9,7 @@ mod upnp;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -91,28 +91,26 @@ pub(super) fn start(room: &Arc<Room>) {
 /// Opens and renews for ever; `held` is what has to be closed at the end.
 async fn hold_open(room: &Room, config: &Config, held: &mut Option<(Router, Vec<Door>)>) {
     loop {
-        let port = room.port.load(Ordering::Relaxed);
+        room.reachable().await;
+        let port = room.own_port();
+        let doors = doors(port, &config.udp_ports);
         let mut pause = RETRY;
-        if port != 0 {
-            let doors = doors(port, &config.udp_ports);
-            let result = open(&doors, config, &room.config.policy, held.take()).await;
-            let outside = match result {
-                Some((router, granted)) => {
-                    let outside = opened(port, &router, &granted);
-                    *held = Some((router, doors));
-                    pause = config.lease / 2;
-                    outside
-                }
-                None => Outside {
-                    words: format!(
-                        "no router answered; peers outside reach us only if port {port} is forwarded by hand, \
-                         finding and fetching work all the same"
-                    ),
-                    ..Outside::default()
-                },
-            };
-            learn(room, outside);
-        }
+        let outside = match open(&doors, config, &room.config.policy, held.take()).await {
+            Some((router, granted)) => {
+                let outside = opened(port, &router, &granted);
+                *held = Some((router, doors));
+                pause = config.lease / 2;
+                outside
+            }
+            None => Outside {
+                words: format!(
+                    "no router answered; peers outside reach us only if port {port} is forwarded by hand, finding and \
+                     fetching work all the same"
+                ),
+                ..Outside::default()
+            },
+        };
+        learn(room, outside);
         sleep(pause).await;
     }
 }

@@ -123,3 +123,21 @@ async fn more_news_than_the_queue_holds_is_not_lost() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn nothing_is_announced_before_the_port_is_known() {
+    let world = World::new();
+    let ih = world.site("early", false, true, &[]);
+    let finder = world.finder(Config { port: 0, ..config() });
+    finder.announce_soon(ih);
+    let mut found = finder.find(ih, false, Vec::new());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), found.recv())
+            .await
+            .is_err()
+    );
+    assert!(told(&world).is_empty());
+    finder.set_port(6307);
+    wait_for("the announce", || !told(&world).is_empty()).await;
+    assert_eq!(world.nodes.told.lock().expect("told")[0].1, 6307);
+}
