@@ -12,9 +12,10 @@ use super::{
     SiteSource,
     body::Body,
     error_page,
+    file::next_chunk,
     opened::Opened,
     reply::{self, Reply},
-    site::{Visit, next_chunk},
+    site::Visit,
 };
 
 mod tar;

@@ -4,7 +4,7 @@
 //! [`Status`], both given by `daemon.rs`.
 //!
 //! Reading order: `listen` (sockets, bounds), `wire` and `head` (one strict reading of each HTTP/1 head, deadlines), `route` (head ->
-//! what is asked, pure), `answer` (the way of a request), `opened` (sites kept open), `site` (a path of a site), `special`
+//! what is asked, pure), `answer` (the way of a request), `opened` (sites kept open), `site` (a path of a site), `file` (a file's bytes), `special`
 //! (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (the box's own names), `page` (look), `listing_page`, `progress_page`,
 //! `error_page` (the only place that knows status codes of troubles), `reply` (headers), `body`.
 
@@ -13,6 +13,7 @@ mod archive;
 mod body;
 mod box_pages;
 mod error_page;
+mod file;
 mod head;
 mod listen;
 mod listing_page;
@@ -29,6 +30,8 @@ mod wire;
 mod fixture;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod page_tests;
 #[cfg(test)]
 mod route_tests;
 #[cfg(test)]
