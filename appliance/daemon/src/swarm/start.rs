@@ -57,7 +57,7 @@ impl SwarmConfig {
                 ([0, 0, 0, 0], 42070).into(),
                 (Ipv6Addr::UNSPECIFIED, 42070).into(),
             ],
-            dht_bootstrap: dht::PUBLIC_NODES.map(String::from).to_vec(),
+            dht_bootstrap: Vec::new(),
             lsd: true,
             interfaces: Vec::new(),
             upnp: true,

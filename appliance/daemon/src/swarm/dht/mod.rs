@@ -34,14 +34,6 @@ const WAITING_MAX: usize = 256;
 /// Batches of peers that wait for a slow reader; later ones are dropped.
 const BATCHES_MAX: usize = 64;
 
-/// Nodes the public DHT is entered by when none is remembered: those of libtorrent, Transmission, BitTorrent and µTorrent.
-pub const PUBLIC_NODES: [&str; 4] = [
-    "dht.libtorrent.org:25401",
-    "dht.transmissionbt.com:6881",
-    "router.bittorrent.com:6881",
-    "router.utorrent.com:6881",
-];
-
 /// Where the node listens and whom it knows at first.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -149,11 +141,6 @@ impl Dht {
     pub fn ping_node(&self, addr: SocketAddr) {
         // A full queue means we are busy enough to find nodes by ourselves.
         let _ = self.commands.try_send(Command::Ping(addr));
-    }
-
-    /// Stops or starts answering others, as upload is switched off or on.
-    pub async fn set_read_only(&self, read_only: bool) {
-        let _ = self.commands.send(Command::ReadOnly(read_only)).await;
     }
 
     /// Where the node listens: IPv4 first.

@@ -49,7 +49,6 @@ pub enum Command {
     },
     Ping(SocketAddr),
     Routers(Vec<SocketAddr>),
-    ReadOnly(bool),
 }
 
 /// Who waits for a job.
@@ -188,7 +187,6 @@ impl Owner {
             }
             Command::Ping(addr) => self.node.ping(addr, now),
             Command::Routers(addrs) => self.node.set_routers(addrs, now),
-            Command::ReadOnly(read_only) => self.node.set_read_only(read_only),
         }
     }
 

@@ -151,11 +151,6 @@ impl Node {
         self.sides[family as usize] = Some(Side::new(id, !self.config.policy.allow_loopback));
     }
 
-    /// Stops or starts answering, as the household's upload does.
-    pub fn set_read_only(&mut self, read_only: bool) {
-        self.config.read_only = read_only;
-    }
-
     pub fn id(&self, family: Family) -> Option<Id> {
         self.side(family).map(|side| side.table.own())
     }
