@@ -1,8 +1,9 @@
 //! The group commit. Order: cells durable in their segment, then the rows of the state durable, then listeners are
 //! told. Nothing counts as held before.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
-use proto::id::InfoHash;
 
 use crate::{
     Error,
@@ -46,9 +47,10 @@ impl Core {
         arrivals = now_known;
         self.write_cells(&mut writer, &mut arrivals)?;
         arrivals.extend(known);
-        let held = self.record(&mut writer, &arrivals)?;
+        self.record(&mut writer, &arrivals)?;
         self.forget_arrivals(&arrivals);
-        self.announce(&held);
+        drop(writer);
+        self.tell();
         Ok(())
     }
 
@@ -159,12 +161,8 @@ impl Core {
         self.write_batch(writer, segment, batch)
     }
 
-    /// The state learns of the pieces. Returns what became held.
-    pub fn record(
-        &self,
-        writer: &mut Writer,
-        arrivals: &[Arrival],
-    ) -> Result<Vec<(u32, InfoHash, u32)>, Error> {
+    /// The state learns of the pieces, then memory does. Listeners hear of it from `tell`.
+    pub fn record(&self, writer: &mut Writer, arrivals: &[Arrival]) -> Result<(), Error> {
         let recorded = self.state.write(|txn| {
             let mut sites = Sites::default();
             let mut held = Vec::new();
@@ -174,14 +172,34 @@ impl Core {
             sites.store(txn)?;
             Ok(held)
         });
-        match &recorded {
-            Ok(_) => writer
-                .settled
-                .extend(arrivals.iter().filter_map(|arrival| arrival.seat)),
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        let held = recorded.inspect_err(|_| {
             // The commit may have reached the disk: the bitfields in memory are read anew.
-            Err(_) => self.reload_memories(),
+            self.reload_memories();
+        })?;
+        writer
+            .settled
+            .extend(arrivals.iter().filter_map(|arrival| arrival.seat));
+        // Before memory forgets that they are pending, so that a piece never seems to be neither.
+        for (_, infohash, piece) in &held {
+            if let Some(memory) = self.memories.get(infohash) {
+                memory.have.alone().set(*piece, true);
+            }
         }
-        recorded
+        self.told
+            .held()
+            .extend(held.into_iter().map(|(_, infohash, piece)| (infohash, piece)));
+        Ok(())
+    }
+
+    /// Tells listeners what became held. Never with a lock held: a listener may call the store.
+    pub fn tell(&self) {
+        let told = std::mem::take(&mut *self.told.held());
+        if told.is_empty() {
+            return;
+        }
+        let listeners = self.listeners.held().clone();
+        listeners.iter().for_each(|listener| listener(&told));
     }
 
     /// The memory of sites is read again after a commit whose outcome is not known.
@@ -227,6 +245,7 @@ impl Core {
             sites.store(txn)?;
             Ok(held)
         })?;
+        self.changes.fetch_add(1, Ordering::AcqRel);
         let mut have = memory.have.alone();
         for (_, _, piece) in held {
             have.set(piece, true);
@@ -252,23 +271,6 @@ impl Core {
         }
         drop(pending);
         self.room.notify_all();
-    }
-
-    /// Memory first, so that a piece never seems to be neither pending nor held; then the listeners.
-    pub fn announce(&self, held: &[(u32, InfoHash, u32)]) {
-        for (_, infohash, piece) in held {
-            if let Some(memory) = self.memories.get(infohash) {
-                memory.have.alone().set(*piece, true);
-            }
-        }
-        let told: Vec<(InfoHash, u32)> = held
-            .iter()
-            .map(|(_, infohash, piece)| (*infohash, *piece))
-            .collect();
-        let listeners = self.listeners.held().clone();
-        if !told.is_empty() {
-            listeners.iter().for_each(|listener| listener(&told));
-        }
     }
 }
 

@@ -18,6 +18,10 @@ impl Core {
     /// Takes the content folder into use, or says why not.
     pub fn attach(&self) -> Result<(), Error> {
         let known = self.state.read(|txn| meta(txn, "content_id"))?;
+        // Only a store that never had content makes its folder: a missing one may be an unplugged disk.
+        if known.is_none() {
+            self.disk.make_folder(Place::Content)?;
+        }
         match (self.marker(), known) {
             (Ok(Some(found)), Some(known)) if found == known => self.disk.lock(Place::Content),
             (Ok(Some(_)), Some(_)) => self.detach("another Granary's content lies in the folder"),

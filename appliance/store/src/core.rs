@@ -50,6 +50,10 @@ pub(crate) struct Core {
     pub soft: Mutex<HashMap<InfoHash, Soft>>,
     pub trouble: Mutex<Option<Error>>,
     pub lost: Mutex<Vec<(InfoHash, u32)>>,
+    /// Became held; listeners are told when no lock is held.
+    pub told: Mutex<Vec<(InfoHash, u32)>>,
+    /// Counts what changed bitfields in the state.
+    pub changes: AtomicU64,
     pub listeners: Mutex<Vec<DurableListener>>,
     pub scrub: Mutex<Scrub>,
     pub suspects: Mutex<Suspects>,
@@ -102,6 +106,8 @@ impl Core {
             soft: Mutex::default(),
             trouble: Mutex::default(),
             lost: Mutex::default(),
+            told: Mutex::default(),
+            changes: AtomicU64::new(0),
             listeners: Mutex::default(),
             scrub: Mutex::default(),
             suspects: Mutex::default(),
@@ -197,6 +203,7 @@ impl Core {
         if let Err(err) = done {
             self.suspend(&err);
         }
+        self.tell();
         report.rotten.append(&mut self.lost.held());
         report.trouble = self.trouble.held().as_ref().map(Error::to_string);
         Ok(report)

@@ -46,6 +46,10 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// Writes a whole small file and makes it durable: temporary name, fsync, rename, fsync of the folder.
     fn write_file(&self, place: Place, name: &str, data: &[u8]) -> io::Result<()>;
     fn read_file(&self, place: Place, name: &str) -> io::Result<Vec<u8>>;
+    /// Copies a file and makes the copy durable.
+    fn copy(&self, place: Place, from: &str, to: &str) -> io::Result<()>;
+    /// Makes the folder, when its parent is there.
+    fn make_folder(&self, place: Place) -> io::Result<()>;
     /// Makes (or grows) a file of real, allocated bytes.
     fn fill(&self, place: Place, name: &str, bytes: u64) -> io::Result<()>;
     /// Takes the locks that keep a second store out; held until the disk is dropped. Called again when a folder returns.
@@ -146,6 +150,17 @@ impl Disk for Folders {
 
     fn read_file(&self, place: Place, name: &str) -> io::Result<Vec<u8>> {
         fs::read(self.path(place, name))
+    }
+
+    fn copy(&self, place: Place, from: &str, to: &str) -> io::Result<()> {
+        let copy = self.path(place, to);
+        fs::copy(self.path(place, from), &copy)?;
+        File::open(copy)?.sync_all()?;
+        self.sync_folder(place)
+    }
+
+    fn make_folder(&self, place: Place) -> io::Result<()> {
+        fs::create_dir_all(self.folder(place))
     }
 
     fn fill(&self, place: Place, name: &str, bytes: u64) -> io::Result<()> {

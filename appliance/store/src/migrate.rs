@@ -58,9 +58,7 @@ pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step]) -> Result
         "bringing the store's state to a new format"
     );
     db.shut();
-    let whole = disk.read_file(Place::State, STATE_FILE)?;
-    disk.write_file(Place::State, COPY, &whole)?;
-    drop(whole);
+    disk.copy(Place::State, STATE_FILE, COPY)?;
     let copy = Db::new(disk.clone(), Place::State, COPY.into(), 4 << 20);
     copy.open_writing(false)?;
     copy.write(|txn| {
@@ -90,5 +88,71 @@ fn format_of(db: &Db) -> Result<u32, Error> {
             db.write(make_tables)?;
             Ok(FORMAT)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{disk::Folders, tables::SETTINGS};
+
+    fn with_old_file(format: u32) -> (tempfile::TempDir, Arc<dyn Disk>, Db) {
+        let dir = tempfile::tempdir().expect("folder");
+        let old = format!("{}/testdata/format-{format}.redb", env!("CARGO_MANIFEST_DIR"));
+        std::fs::copy(old, dir.path().join(STATE_FILE)).expect("old file");
+        let disk: Arc<dyn Disk> = Arc::new(Folders::new(dir.path(), dir.path()));
+        let db = Db::new(disk.clone(), Place::State, STATE_FILE.into(), 1 << 20);
+        (dir, disk, db)
+    }
+
+    fn step(txn: &WriteTransaction) -> Result<(), Error> {
+        txn.open_table(SETTINGS)?.insert("moved", &b"yes"[..])?;
+        Ok(())
+    }
+
+    fn setting(db: &Db, key: &str) -> Option<Vec<u8>> {
+        let read = db.read(|txn| {
+            Ok(txn
+                .open_table(SETTINGS)?
+                .get(key)?
+                .map(|raw| raw.value().to_vec()))
+        });
+        read.expect("reads")
+    }
+
+    #[test]
+    fn a_file_of_each_old_format_opens() {
+        for format in 1..=FORMAT {
+            let (_dir, disk, db) = with_old_file(format);
+            run(&disk, &db).expect("opens");
+            assert_eq!(setting(&db, "colour").as_deref(), Some(&b"green"[..]));
+        }
+    }
+
+    #[test]
+    fn a_migration_works_on_a_copy_and_the_older_program_refuses_its_result() {
+        let (dir, disk, db) = with_old_file(1);
+        std::fs::write(dir.path().join(COPY), b"the rest of a migration that was cut").expect("writes");
+        clean(disk.as_ref()).expect("cleans");
+        let broken: Step = |_| Err(Error::Damaged("planted".into()));
+        assert!(run_steps(&disk, &db, &[step, broken]).is_err());
+        assert_eq!(
+            setting(&db, "moved"),
+            None,
+            "the file is untouched until the copy is whole"
+        );
+        clean(disk.as_ref()).expect("cleans");
+        run_steps(&disk, &db, &[step]).expect("migrates");
+        assert_eq!(setting(&db, "moved").as_deref(), Some(&b"yes"[..]));
+        assert_eq!(setting(&db, "colour").as_deref(), Some(&b"green"[..]));
+        db.shut();
+        assert!(matches!(
+            run_steps(&disk, &db, &[]),
+            Err(Error::TooNew {
+                found: 2,
+                known: 1,
+                ..
+            })
+        ));
     }
 }

@@ -104,11 +104,9 @@ impl Core {
                 Verdict::Wanted(arrival) => arrivals.push(*arrival),
             }
         }
-        let held = if arrivals.is_empty() {
-            Vec::new()
-        } else {
-            self.record(writer, &arrivals)?
-        };
+        if !arrivals.is_empty() {
+            self.record(writer, &arrivals)?;
+        }
         db.write(|txn| {
             settle(txn, &known)?;
             useless.iter().try_for_each(|id| erase(txn, *id))
@@ -121,7 +119,6 @@ impl Core {
             erased = useless.len(),
             "looked at a segment after a crash"
         );
-        self.announce(&held);
         Ok(())
     }
 

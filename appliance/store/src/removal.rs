@@ -35,6 +35,7 @@ impl Core {
                 txn.open_table(JOBS)?.insert(site.no, job(&site, 0).as_slice())?;
                 Ok(site.no)
             })?;
+            self.changes.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
             self.memories.remove(ih);
             self.soft.held().remove(ih);
             let spilled = self.pending.held().drop_site(no);

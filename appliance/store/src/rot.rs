@@ -62,6 +62,7 @@ impl Core {
             sites.store(txn)?;
             Ok(forgotten)
         })?;
+        self.changes.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         for (infohash, piece) in &forgotten {
             tracing::warn!(site = %infohash.short(), piece, "a stored piece is rotten and wanted again");
             if let Some(memory) = self.memories.get(infohash) {

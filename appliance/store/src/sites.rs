@@ -1,6 +1,6 @@
 //! Deeds on site rows: add, read, list, change, and the recurring work of each site.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 use proto::{id::InfoHash, metainfo::Info};
@@ -210,14 +210,12 @@ impl Core {
         if let Some(there) = self.memories.get(ih) {
             return Ok(there);
         }
-        // Alone, so that a commit cannot change the bitfield between reading and keeping it.
-        let _writer = self.writer.held();
-        let (site, hashes, have, shared) = self.state.read(|txn| {
+        let before = self.changes.load(Ordering::Acquire);
+        let (site, hashes, bits) = self.state.read(|txn| {
             let site = find(txn, ih)?.ok_or(Error::Unknown(*ih))?;
-            let (hashes, have) = (hashes(txn, &site)?, have(txn, &site)?);
-            let shared = shared_pieces(txn, &site, &hashes, &have)?;
-            Ok((site, hashes, have, shared))
+            Ok((site.clone(), hashes(txn, &site)?, have(txn, &site)?))
         })?;
+        let complete = site.row.complete();
         let memory = self.memories.put(Arc::new(SiteMemory {
             no: site.no,
             infohash: *ih,
@@ -225,15 +223,33 @@ impl Core {
             pieces: site.row.pieces,
             total: site.row.total,
             hashes,
-            have: have.into(),
+            have: bits.into(),
             verified: Bits::empty(site.row.pieces).into(),
             gone: false.into(),
         }));
-        if !shared.is_empty() {
-            // Not fatal: the pieces are merely fetched again if this cannot be written now.
-            if let Err(err) = self.adopt_shared(&memory, &shared) {
-                tracing::warn!(%err, site = %ih.short(), "pieces another site holds are not taken over now");
-            }
+        if complete && self.changes.load(Ordering::Acquire) == before {
+            return Ok(memory);
+        }
+        // A commit may have changed the bitfield between reading and keeping it, and pieces may be shared: alone now.
+        let _writer = self.writer.held();
+        let now = self.state.read(|txn| {
+            let Some(site) = find(txn, ih)? else {
+                return Ok(None);
+            };
+            let bits = have(txn, &site)?;
+            let shared = shared_pieces(txn, &site, &memory.hashes, &bits)?;
+            Ok(Some((bits, shared)))
+        })?;
+        let Some((bits, shared)) = now else {
+            self.memories.remove(ih);
+            return Err(Error::Unknown(*ih));
+        };
+        *memory.have.alone() = bits;
+        // Not fatal: the pieces are merely fetched again if this cannot be written now.
+        if !shared.is_empty()
+            && let Err(err) = self.adopt_shared(&memory, &shared)
+        {
+            tracing::warn!(%err, site = %ih.short(), "pieces another site holds are not taken over now");
         }
         Ok(memory)
     }

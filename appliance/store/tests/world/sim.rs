@@ -361,6 +361,15 @@ impl Disk for SimDisk {
         Ok(world.files[no].now.clone())
     }
 
+    fn copy(&self, place: Place, from: &str, to: &str) -> io::Result<()> {
+        let data = self.read_file(place, from)?;
+        self.write_file(place, to, &data)
+    }
+
+    fn make_folder(&self, _place: Place) -> io::Result<()> {
+        self.step().map(drop)
+    }
+
     fn fill(&self, _place: Place, _name: &str, _bytes: u64) -> io::Result<()> {
         Ok(())
     }
