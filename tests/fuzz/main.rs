@@ -1,7 +1,8 @@
 //! `fuzz TARGET SECONDS [SEED]` mutates input for one parser (`all`: for each in turn), `fuzz corpus` runs the hostile
-//! corpus and prints its figures, `fuzz list` prints the targets.
+//! corpus and prints its figures, `fuzz write FOLDER` writes its cases as files for other programs to read, `fuzz list`
+//! prints the targets.
 
-use std::{process::ExitCode, time::Duration};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use harness::{
@@ -15,9 +16,10 @@ fn main() -> anyhow::Result<ExitCode> {
     match words[..] {
         ["list"] => TARGETS.iter().for_each(|target| println!("{}", target.name)),
         ["corpus"] => return corpus(),
+        ["write", folder] => write(Path::new(folder))?,
         [name, secs] => return run(name, secs, "1"),
         [name, secs, seed] => return run(name, secs, seed),
-        _ => bail!("usage: fuzz TARGET|all SECONDS [SEED] | fuzz corpus | fuzz list"),
+        _ => bail!("usage: fuzz TARGET|all SECONDS [SEED] | fuzz corpus | fuzz write FOLDER | fuzz list"),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -53,6 +55,19 @@ fn run(name: &str, secs: &str, seed: &str) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// `0042-refused.torrent` and so on; `cases.txt` says what each is.
+fn write(folder: &Path) -> anyhow::Result<()> {
+    let mut names = String::new();
+    for (number, case) in hostile::all().enumerate() {
+        let expect = format!("{:?}", case.expect).to_lowercase();
+        let file = format!("{number:04}-{expect}.torrent");
+        std::fs::write(folder.join(&file), case.bytes())?;
+        names.push_str(&format!("{file} {}\n", case.name));
+    }
+    std::fs::write(folder.join("cases.txt"), names)?;
+    Ok(())
 }
 
 /// Processor time of this thread: the machine may be busy with other things.

@@ -34,7 +34,7 @@ fn no_hostile_torrent_is_opened_or_costs_much() {
 #[test]
 fn every_parser_survives_mutated_input() {
     for target in TARGETS {
-        match fuzz::run(target, 1, Duration::from_millis(1_500)) {
+        match fuzz::run(target, 1, Duration::from_millis(700)) {
             Ok(report) => {
                 println!("{}: {report:?}", target.name);
                 assert!(

@@ -2,3 +2,4 @@
 
 mod harness_works;
 mod hostile_input;
+mod torrents_elsewhere;

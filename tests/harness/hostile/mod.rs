@@ -10,6 +10,11 @@ mod paths;
 use proto::{
     bencode::{self, Value, scan},
     metainfo::{Info, Torrent, Verdict, verdict},
+    site::{
+        self,
+        path::SitePath,
+        tree::{Found, Tree},
+    },
 };
 
 /// What must come of a case.
@@ -104,6 +109,7 @@ pub fn check_info(info: &Info) -> Result<(), String> {
         content += 1;
         check_path(info, index)?;
     }
+    check_urls(info)?;
     if content == 0 || offset != info.total || info.total == 0 {
         return Err("the files do not add up".into());
     }
@@ -138,6 +144,27 @@ fn check_path(info: &Info, index: usize) -> Result<(), String> {
         Some(found) if found == index => Ok(()),
         other => Err(format!("{shown} is file {index} but is found as {other:?}")),
     }
+}
+
+/// Every file must be reachable at the URL its path gives; a hundred of them stand for all.
+fn check_urls(info: &Info) -> Result<(), String> {
+    let tree = Tree::new(info);
+    let step = info.files.len().div_ceil(100);
+    for index in (0..info.files.len())
+        .step_by(step)
+        .filter(|i| !info.files[*i].pad)
+    {
+        let url = site::path::join(tree.shown(info, index));
+        let path = match SitePath::parse(&url) {
+            Err(site::path::Malformed::TooLong) => continue,
+            other => other.map_err(|error| format!("{url} of file {index}: {error}"))?,
+        };
+        let found = tree.find(info, &path, true);
+        if found != Found::File(index) {
+            return Err(format!("{url} of file {index} leads to {found:?}"));
+        }
+    }
+    Ok(())
 }
 
 fn check_pieces(info: &Info) -> Result<(), String> {

@@ -2,6 +2,7 @@
 //! and asserts what it promises.
 
 mod formats;
+mod web;
 mod wire;
 
 use super::{Target, seen};
@@ -19,6 +20,8 @@ pub const TARGETS: &[Target] = &[
     target("tracker", wire::replies, wire::tracker),
     target("lsd", wire::announces, wire::lsd),
     target("url", wire::urls, wire::url),
+    target("site", web::requests, web::site),
+    target("redirects", web::rules, web::redirects),
 ];
 
 const fn target(name: &'static str, seeds: fn() -> Vec<Vec<u8>>, run: fn(&[u8]) -> u64) -> Target {
