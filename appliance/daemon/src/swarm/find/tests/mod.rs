@@ -4,5 +4,6 @@ mod foreign;
 mod neighbours;
 mod regular;
 mod routers;
+mod secure;
 mod tracked;
 mod world;
