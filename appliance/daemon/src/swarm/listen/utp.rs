@@ -244,3 +244,7 @@ impl Transport for Sparing {
         self.udp.bind_addr()
     }
 }
+
+#[cfg(test)]
+#[path = "utp_tests.rs"]
+mod tests;
