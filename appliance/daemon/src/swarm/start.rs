@@ -170,7 +170,11 @@ struct Hands {
 
 impl listen::Handover for Hands {
     fn fetching(&self, infohash: &InfoHash) -> Option<SocketAddr> {
-        self.fetch.handover(infohash).map(|(addr, _)| addr)
+        self.fetch.handover(infohash)
+    }
+
+    fn door(&self) -> Option<std::net::IpAddr> {
+        Some(self.fetch.door())
     }
 
     fn announced(&self, infohash: &InfoHash, peer: SocketAddr) {

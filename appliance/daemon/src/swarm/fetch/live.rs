@@ -1,7 +1,7 @@
 //! A torrent while it is in the engine: its readers' cursors, its peers, what it has received.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -33,6 +33,8 @@ pub struct Live {
     pub search: Tasks,
     pub since: Instant,
     pub strikes: Strikes,
+    /// Neighbours we have joined to it.
+    pub neighbours: HashSet<SocketAddr>,
     /// Files librqbit was told to fetch; `None`: all.
     pub files: Option<BTreeSet<usize>>,
     cursors: HashMap<(usize, u32), Cursor>,
@@ -75,6 +77,7 @@ impl Live {
             search,
             since: now,
             strikes: Strikes::default(),
+            neighbours: HashSet::new(),
             files,
             cursors: HashMap::new(),
             moved: (0, now),

@@ -3,7 +3,8 @@
 //!
 //! Reading order: `plan` (who is fetched next: pure), `jobs` (what is wanted and who waits), `supervisor` (the one task
 //! that talks to the engine), `live` (a torrent in it), `storage` (librqbit's files are the store's pieces), `engine`
-//! (librqbit fenced in), `tracker` (how it gets peers), `walls` (where it may not connect), `strikes` (who sends rubbish).
+//! (librqbit fenced in), `tracker` (how it gets peers), `walls` (where it may not connect), `relay` (neighbours all the
+//! same), `strikes` (who sends rubbish).
 //!
 //! What states a torrent has, and the order of locks, stand in `../STATE.md`.
 
@@ -11,6 +12,7 @@ mod engine;
 mod jobs;
 mod live;
 mod plan;
+pub(super) mod relay;
 mod storage;
 mod strikes;
 mod supervisor;
@@ -76,6 +78,11 @@ fn guarded(policy: &Policy, peers: &[SocketAddr]) -> Vec<SocketAddr> {
     let policy = policy.for_neighbours();
     let allowed = |peer: &SocketAddr| guard::allowed(*peer, &policy).is_ok();
     peers.iter().copied().filter(allowed).collect()
+}
+
+/// Whether the engine's wall is closed to it, but we may dial it ourselves.
+fn is_neighbour(policy: &Policy, peer: SocketAddr) -> bool {
+    guard::allowed(peer, policy).is_err() && guard::allowed(peer, &policy.for_neighbours()).is_ok()
 }
 
 impl Fetch {
@@ -188,11 +195,15 @@ impl Fetch {
             .collect()
     }
 
-    /// Where to hand a peer of this torrent over to, and from which address, while it is being fetched.
-    pub fn handover(&self, ih: &InfoHash) -> Option<(SocketAddr, IpAddr)> {
+    /// Where to hand a peer of this torrent over to, while it is being fetched.
+    pub fn handover(&self, ih: &InfoHash) -> Option<SocketAddr> {
         let active = self.jobs.with(ih, |job| job.active.is_some())?;
-        let addr = self.engine.listen_addr().filter(|_| active)?;
-        Some((addr, self.engine.door().into()))
+        self.engine.listen_addr().filter(|_| active)
+    }
+
+    /// The loopback address the engine lets peers in from.
+    pub fn door(&self) -> IpAddr {
+        self.engine.door().into()
     }
 
     /// Bytes per second; `None`: unlimited.

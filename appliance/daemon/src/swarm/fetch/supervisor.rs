@@ -15,10 +15,11 @@ use tracing::{debug, info, warn};
 use super::{
     Search, Setup,
     engine::{Engine, Order},
-    guarded,
+    guarded, is_neighbour,
     jobs::{Jobs, WHOLE_MAX},
     live::{Live, Phase},
     plan::{self, READER_IDLE},
+    relay,
     storage::{Shelf, pad_pieces},
     tracker::Tracker,
 };
@@ -141,6 +142,7 @@ impl Supervisor {
 
     /// Peers, rates, stalls.
     async fn watch(&mut self, ih: InfoHash, count: bool, spoiled: u32) -> Option<Leave> {
+        self.join_neighbours(ih);
         let live = self.live.get_mut(&ih)?;
         if count || spoiled > 0 {
             let counts = live.counts();
@@ -274,12 +276,36 @@ impl Supervisor {
     fn find_peers(&self, search: &Tasks, torrent: &Torrent, trackers: Vec<String>) {
         let ih = torrent.info.infohash;
         let mut found = self.search.find(ih, torrent.info.private, trackers);
-        let tracker = self.tracker.clone();
+        let (tracker, jobs, policy) = (self.tracker.clone(), self.jobs.clone(), self.setup.policy.clone());
         search.spawn("swarm.fetch.find", async move {
             while let Some(peers) = found.recv().await {
-                tracker.add(&ih, peers);
+                let (near, far): (Vec<_>, Vec<_>) =
+                    peers.into_iter().partition(|peer| is_neighbour(&policy, *peer));
+                jobs.hint_peers(&ih, &near);
+                tracker.add(&ih, far);
             }
         });
+    }
+
+    /// Joins neighbours that are known by now.
+    fn join_neighbours(&mut self, ih: InfoHash) {
+        let Some((live, engine)) = self.live.get_mut(&ih).zip(self.engine.listen_addr()) else {
+            return;
+        };
+        let door = self.engine.door().into();
+        let policy = &self.setup.policy;
+        let near = self.jobs.with(&ih, |job| {
+            let peers = job.hints.peers.iter().copied();
+            peers
+                .filter(|peer| is_neighbour(policy, *peer))
+                .collect::<Vec<_>>()
+        });
+        for peer in near.unwrap_or_default() {
+            if live.neighbours.len() < relay::NEIGHBOURS_MAX && live.neighbours.insert(peer) {
+                let joined = relay::keep_joined(ih, peer, engine, door);
+                live.search.spawn("swarm.fetch.relay", joined);
+            }
+        }
     }
 
     async fn take_out(&mut self, ih: InfoHash, leave: Leave) {

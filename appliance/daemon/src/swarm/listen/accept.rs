@@ -140,7 +140,16 @@ async fn route(
         (Some(row), _) if row.complete() => {
             Box::pin(door.seeder.serve(wire, handshake, peer, row, seat)).await
         }
-        (_, Some(engine)) => Box::pin(splice::splice(wire, handshake, engine, &seat)).await,
+        (_, Some(engine)) => {
+            Box::pin(splice::splice(
+                wire,
+                handshake,
+                engine,
+                door.handover.door(),
+                &seat,
+            ))
+            .await
+        }
         (Some(row), None) if row.held > 0 => {
             Box::pin(door.seeder.serve(wire, handshake, peer, row, seat)).await
         }

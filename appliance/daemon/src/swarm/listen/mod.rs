@@ -28,11 +28,16 @@ use super::{
 };
 use crate::{db::Db, tasks::Tasks};
 use keys::KeyTable;
+pub use splice::engine_stream;
 
 /// What the door needs to know from the rest of the swarm.
 pub trait Handover: Send + Sync + 'static {
     /// The engine's loopback listener, when it is fetching this torrent now.
     fn fetching(&self, infohash: &InfoHash) -> Option<SocketAddr>;
+    /// The loopback address the engine's listener has to be reached from; `None`: any.
+    fn door(&self) -> Option<IpAddr> {
+        None
+    }
     /// A peer of this torrent told us where it listens.
     fn announced(&self, infohash: &InfoHash, peer: SocketAddr);
     /// A peer told us where its DHT node listens (BEP 5 `port`).

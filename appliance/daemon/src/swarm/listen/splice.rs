@@ -1,12 +1,16 @@
 //! Torrents that are being fetched belong to the engine: its loopback listener gets the peer's handshake and then all
 //! bytes, decrypted on the way in and encrypted on the way out when the peer insists.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use proto::peer::{handshake::Handshake, rc4::Rc4};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -23,9 +27,14 @@ const CONNECT: Duration = Duration::from_secs(5);
 const CHUNK: usize = 16 << 10;
 
 /// Runs until either side closes, falls silent, or the seat is given away.
-pub async fn splice(mut wire: Wire, handshake: Handshake, engine: SocketAddr, seat: &Seat) -> io::Result<()> {
-    let stream = timeout(CONNECT, TcpStream::connect(engine)).await??;
-    stream.set_nodelay(true)?;
+pub async fn splice(
+    mut wire: Wire,
+    handshake: Handshake,
+    engine: SocketAddr,
+    door: Option<IpAddr>,
+    seat: &Seat,
+) -> io::Result<()> {
+    let stream = timeout(CONNECT, engine_stream(engine, door)).await??;
     let (from_engine, mut to_engine) = stream.into_split();
     let mut opening = handshake.encode().to_vec();
     opening.append(&mut wire.early);
@@ -38,6 +47,20 @@ pub async fn splice(mut wire: Wire, handshake: Handshake, engine: SocketAddr, se
         done = copy(from_engine, wire.write, send, seat) => done,
         () = seat.leave().cancelled() => Ok(()),
     }
+}
+
+/// Connects to the engine, from the loopback address it lets in.
+pub async fn engine_stream(engine: SocketAddr, door: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = match engine {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(door) = door {
+        socket.bind(SocketAddr::new(door, 0))?;
+    }
+    let stream = socket.connect(engine).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn copy(

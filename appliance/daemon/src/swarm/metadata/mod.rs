@@ -21,6 +21,7 @@ use tokio::{
 use tracing::debug;
 
 use board::Board;
+pub use peer::open as dial;
 
 /// Peers asked at once. Larger: faster when most are dead. Smaller: fewer connections per opened site.
 const CONNECTIONS_MAX: usize = 16;

@@ -76,7 +76,8 @@ fn refused(err: &io::Error) -> bool {
     )
 }
 
-async fn open(addr: SocketAddr, hello: &Handshake, encrypted: bool) -> io::Result<(Wire, Handshake)> {
+/// Connects, says hello and hears the answer; `encrypted`: inside MSE.
+pub async fn open(addr: SocketAddr, hello: &Handshake, encrypted: bool) -> io::Result<(Wire, Handshake)> {
     let stream = timeout(STEP, TcpStream::connect(addr)).await??;
     stream.set_nodelay(true)?;
     let mut wire = Wire::tcp(stream);

@@ -2,6 +2,7 @@
 
 mod fetching;
 mod hostile;
+mod walls;
 
 use std::{
     net::SocketAddr,
@@ -26,7 +27,7 @@ pub struct Seed {
     pub client: Client,
     pub torrent: TorrentFile,
     pub content: Vec<u8>,
-    _dir: TempDir,
+    folder: TempDir,
 }
 
 impl Seed {
@@ -47,8 +48,13 @@ impl Seed {
             client,
             torrent,
             content,
-            _dir: dir,
+            folder: dir,
         }
+    }
+
+    /// The folder its content lies in.
+    pub fn dir(&self) -> std::path::PathBuf {
+        self.folder.path().join("content")
     }
 
     pub fn infohash(&self) -> InfoHash {
@@ -71,8 +77,17 @@ impl Home {
 
     /// With a line of `down` bytes per second; 0: as fast as it goes. Foreign clients do not limit themselves on loopback.
     pub async fn open_at(dir: &Path, peers: &[SocketAddr], down: u64) -> Self {
+        let config = SwarmConfig {
+            peers: peers.to_vec(),
+            rates: Rates { up: 0, down },
+            ..SwarmConfig::loopback(dir)
+        };
+        Self::open_with(dir, config).await
+    }
+
+    pub async fn open_with(dir: &Path, config: SwarmConfig) -> Self {
         std::fs::create_dir_all(dir.join("content")).expect("writable");
-        let config = store::Config {
+        let shelves = store::Config {
             state_dir: dir.to_owned(),
             content_dir: dir.join("content"),
             segment_bytes_max: 1 << 30,
@@ -81,13 +96,8 @@ impl Home {
             free_floor_bytes: 0,
         };
         let clock = Clock::default();
-        let store = Store::open(config, clock.now_secs()).expect("a new store");
+        let store = Store::open(shelves, clock.now_secs()).expect("a new store");
         let (db, tasks) = (Db::new(store), Tasks::new());
-        let config = SwarmConfig {
-            peers: peers.to_vec(),
-            rates: Rates { up: 0, down },
-            ..SwarmConfig::loopback(dir)
-        };
         let swarm = Swarm::start(config, db.clone(), clock.clone(), &tasks)
             .await
             .expect("it starts");
