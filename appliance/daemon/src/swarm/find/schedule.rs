@@ -126,12 +126,16 @@ impl Schedule {
         }
     }
 
-    /// Announces one torrent on one channel; returns the pause until the next time, `None` when the torrent is gone.
+    /// Announces one torrent on one channel; returns the pause until the next time, `None` when the torrent is
+    /// gone or has nothing to say there.
     async fn announce(&self, kind: DueKind, ih: InfoHash) -> Option<Duration> {
         let row = match self.room.db.store().site(&ih) {
             Ok(row) => row?,
             Err(_) => return Some(jittered(IDLE_EVERY)),
         };
+        if !wanted(kind, &row) {
+            return None;
+        }
         Some(match kind {
             _ if !row.complete() => jittered(IDLE_EVERY),
             DueKind::DhtAnnounce => self.tell_dht(&row).await,
@@ -142,7 +146,7 @@ impl Schedule {
     async fn tell_dht(&self, row: &SiteRow) -> Duration {
         let (shortest, longest) = self.room.config.dht_every;
         let port = self.room.port();
-        let Some(dht) = self.room.dht.as_ref().filter(|_| !row.private && port != 0) else {
+        let Some(dht) = self.room.dht.as_ref().filter(|_| port != 0) else {
             return jittered(IDLE_EVERY);
         };
         self.pace.turn().await;
@@ -155,7 +159,7 @@ impl Schedule {
 
     async fn tell_trackers(&self, row: &SiteRow) -> Duration {
         let port = self.room.port();
-        if row.trackers.is_empty() || port == 0 {
+        if port == 0 {
             return jittered(IDLE_EVERY);
         }
         self.pace.turn().await;

@@ -1,10 +1,11 @@
 //! Local service discovery (BEP 14): who in this home has the same torrent. One socket per network interface and address
 //! family, so that an answer's way is known and a torrent never leaves by an interface the owner did not mean.
 
+mod socket;
+
 use std::{
     collections::HashMap,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::Path,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +17,6 @@ use proto::{
     id::InfoHash,
     lsd::{self, GROUP_V4, GROUP_V6},
 };
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::{
     net::UdpSocket,
     sync::{Notify, mpsc},
@@ -24,6 +24,7 @@ use tokio::{
 };
 use tracing::{debug, info};
 
+use self::socket::Interface;
 use super::Room;
 
 /// Which interfaces take part.
@@ -42,13 +43,21 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// Torrents announced in one cycle; when there are more, the next cycle goes on where this one ended.
 const PER_CYCLE: usize = 500;
 
-const INTERFACES_MAX: usize = 8;
+/// Sockets open at once, over all interfaces ever seen.
+const DOORS_MAX: usize = 32;
 
 /// Torrents whose last announce is remembered, and searches that can listen.
 const REMEMBERED_MAX: usize = 4096;
 
 /// Datagrams taken per second and socket; a flood beyond that is dropped by the system.
 const HEARD_PER_SEC: u32 = 50;
+
+/// A socket and where it writes to.
+struct Door {
+    interface: Interface,
+    group: SocketAddr,
+    socket: Arc<UdpSocket>,
+}
 
 /// What searches and sockets share.
 pub(super) struct Lsd {
@@ -123,102 +132,44 @@ impl Lsd {
     }
 }
 
-/// Opens the sockets and starts their tasks, when local discovery is switched on.
+/// Starts local discovery, when it is switched on.
 pub(super) fn start(room: &Arc<Room>) {
-    let (Some(config), Some(lsd)) = (&room.config.lsd, &room.lsd) else {
-        return;
-    };
-    let mut doors = Vec::new();
-    for (name, index) in interfaces(config) {
-        for group in [SocketAddr::from(GROUP_V4), SocketAddr::from(GROUP_V6)] {
-            match open(&name, index, group) {
-                Ok(socket) => doors.push((Arc::new(socket), scoped(group, index))),
-                Err(err) => debug!(listen = name, %group, %err, "no local discovery here"),
-            }
-        }
-    }
-    lsd.interfaces.store(doors.len(), Ordering::Relaxed);
-    info!(count = doors.len(), "local discovery listens");
-    for (socket, _) in &doors {
+    if let Some(config) = room.config.lsd.clone() {
+        let mut doors = Vec::new();
+        open_new(room, &config, &mut doors);
+        info!(count = doors.len(), "local discovery listens");
         room.tasks
-            .spawn("find.lsd.hear", hear(room.clone(), socket.clone()));
+            .spawn("find.lsd.tell", tell(room.clone(), config, doors));
     }
-    room.tasks.spawn("find.lsd.tell", tell(room.clone(), doors));
 }
 
-/// Multicast-capable interfaces that are up, from sysfs: name and index.
-fn interfaces(config: &Config) -> Vec<(String, u32)> {
-    const UP: u32 = 0x1;
-    const LOOPBACK: u32 = 0x8;
-    const MULTICAST: u32 = 0x1000;
-    let read = |path: &Path, name: &str| std::fs::read_to_string(path.join(name)).ok();
-    let Ok(folder) = std::fs::read_dir("/sys/class/net") else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for path in folder.flatten().map(|entry| entry.path()) {
-        let name = path
-            .file_name()
-            .and_then(|n| n.to_str())
-            .unwrap_or_default()
-            .to_owned();
-        let flags =
-            read(&path, "flags").and_then(|f| u32::from_str_radix(f.trim().strip_prefix("0x")?, 16).ok());
-        let index = read(&path, "ifindex").and_then(|i| i.trim().parse().ok());
-        let (Some(flags), Some(index)) = (flags, index) else {
-            continue;
-        };
-        let usable = flags & UP != 0 && flags & MULTICAST != 0 && flags & LOOPBACK == 0;
-        let meant = if config.interfaces.is_empty() {
-            usable
-        } else {
-            config.interfaces.contains(&name)
-        };
-        if meant {
-            found.push((name, index));
-        }
-    }
-    found.sort();
-    found.truncate(INTERFACES_MAX);
-    found
-}
-
-/// A socket of one interface on the group's port, shared with other clients on this machine.
-fn open(name: &str, index: u32, group: SocketAddr) -> std::io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(group), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    socket.bind_device(Some(name.as_bytes()))?;
-    match group {
-        SocketAddr::V4(group) => {
-            socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, group.port())).into())?;
-            socket.join_multicast_v4_n(group.ip(), &InterfaceIndexOrAddress::Index(index))?;
-            // Otherwise packets on loopback carry another interface's address.
-            if name == "lo" {
-                socket.set_multicast_if_v4(&Ipv4Addr::LOCALHOST)?;
+/// Opens doors on interfaces that have none yet: a cable may be plugged in after the start.
+fn open_new(room: &Arc<Room>, config: &Config, doors: &mut Vec<Door>) {
+    for interface in socket::interfaces(config) {
+        for group in [SocketAddr::from(GROUP_V4), SocketAddr::from(GROUP_V6)] {
+            let group = socket::scoped(group, interface.index);
+            if doors.len() >= DOORS_MAX || doors.iter().any(|d| d.group == group && d.interface == interface)
+            {
+                continue;
             }
-            socket.set_multicast_ttl_v4(1)?;
-            socket.set_multicast_loop_v4(true)?;
-        }
-        SocketAddr::V6(group) => {
-            socket.set_only_v6(true)?;
-            socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, group.port())).into())?;
-            socket.join_multicast_v6(group.ip(), index)?;
-            socket.set_multicast_if_v6(index)?;
-            socket.set_multicast_hops_v6(1)?;
-            socket.set_multicast_loop_v6(true)?;
+            match socket::open(&interface, group) {
+                Ok(socket) => {
+                    let socket = Arc::new(socket);
+                    room.tasks
+                        .spawn("find.lsd.hear", hear(room.clone(), socket.clone()));
+                    doors.push(Door {
+                        interface: interface.clone(),
+                        group,
+                        socket,
+                    });
+                }
+                Err(err) => debug!(listen = interface.name, %group, %err, "no local discovery here"),
+            }
         }
     }
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket.into())
-}
-
-/// The group as it is written to, with the interface's scope.
-fn scoped(mut group: SocketAddr, index: u32) -> SocketAddr {
-    if let SocketAddr::V6(group) = &mut group {
-        group.set_scope_id(index);
+    if let Some(lsd) = &room.lsd {
+        lsd.interfaces.store(doors.len(), Ordering::Relaxed);
     }
-    group
 }
 
 /// Hears neighbours and tells the searches.
@@ -276,14 +227,16 @@ fn ours(room: &Room, ih: &InfoHash) -> bool {
 }
 
 /// Announces: everything in a slow cycle, urgent ones at once.
-async fn tell(room: Arc<Room>, doors: Vec<(Arc<UdpSocket>, SocketAddr)>) {
+async fn tell(room: Arc<Room>, config: Config, mut doors: Vec<Door>) {
     let Some(lsd) = &room.lsd else { return };
+    room.reachable().await;
     let mut after = None;
     let mut next_cycle = Instant::now() + Duration::from_secs(5);
     loop {
         tokio::select! {
             () = tokio::time::sleep_until(next_cycle) => {
                 next_cycle = Instant::now() + CYCLE;
+                open_new(&room, &config, &mut doors);
                 let mut wanted: Vec<InfoHash> = lsd.state().watchers.iter().filter(|(_, w)| !w.is_closed()).map(|(ih, _)| *ih).collect();
                 wanted.extend(some_of_ours(&room, &mut after).await);
                 send(&room, &doors, lsd.take_due(wanted, AGAIN), &lsd.cookie).await;
@@ -314,13 +267,13 @@ async fn some_of_ours(room: &Room, after: &mut Option<InfoHash>) -> Vec<InfoHash
     ours.map(|row| row.infohash).collect()
 }
 
-async fn send(room: &Room, doors: &[(Arc<UdpSocket>, SocketAddr)], torrents: Vec<InfoHash>, cookie: &str) {
+async fn send(room: &Room, doors: &[Door], torrents: Vec<InfoHash>, cookie: &str) {
     // Neighbours dial the listener itself, not the router's outside port.
     let port = room.own_port();
     if torrents.is_empty() || port == 0 {
         return;
     }
-    for (socket, group) in doors {
+    for Door { socket, group, .. } in doors {
         for packet in lsd::encode(unscoped(*group), port, &torrents, cookie) {
             if let Err(err) = socket.send_to(&packet, group).await {
                 debug!(addr = %group, %err, "local discovery cannot tell");
