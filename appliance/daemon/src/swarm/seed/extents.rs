@@ -17,6 +17,9 @@ use crate::db::Db;
 /// Bytes read in one go: a hop to a blocking thread and a walk of the store are paid once per 16 blocks.
 pub const EXTENT: u32 = 256 << 10;
 
+/// Extents read in one hop at most. Larger: fewer hops, larger bursts on a slow disk.
+const BATCH_MAX: usize = 4;
+
 /// Which part of which piece: `index` counts extents within the piece.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key {
@@ -64,13 +67,21 @@ impl Extents {
         slot.get().cloned()
     }
 
-    /// Reads `length` bytes, the extent's whole length, unless another peer does already.
-    pub async fn load(&self, key: Key, pieces: Pieces, length: u32) -> Result<Option<Bytes>, store::Error> {
+    /// Reads the first of `wanted` (keys with whole lengths), unless another peer does already, and the others in the same
+    /// hop to a blocking thread: hops cost more than reading does.
+    pub async fn load(&self, pieces: Pieces, wanted: Vec<(Key, u32)>) -> Result<Option<Bytes>, store::Error> {
+        let Some((key, _)) = wanted.first().copied() else {
+            return Ok(None);
+        };
         let slot = lock(&self.table).slot(key);
         let read = slot.get_or_try_init(|| async {
-            self.db
-                .run(move |_| pieces.read(key.piece, key.index * EXTENT, length))
-                .await
+            let (first, more) = self.db.run(move |_| read_all(&pieces, &wanted)).await?;
+            let mut table = lock(&self.table);
+            for (key, bytes) in more {
+                // Somebody else's read of the same bytes may have come first.
+                let _ = table.slot(key).set(Some(bytes));
+            }
+            Ok(first)
         });
         match read.await {
             Ok(Some(bytes)) => Ok(Some(bytes.clone())),
@@ -81,6 +92,27 @@ impl Extents {
             }
         }
     }
+
+    /// How many extents one peer of `peers` may have read in one go without pushing out what others still need.
+    pub fn batch(&self, peers: usize) -> usize {
+        (lock(&self.table).max / (2 * peers.max(1))).clamp(1, BATCH_MAX)
+    }
+}
+
+type Read = (Option<Bytes>, Vec<(Key, Bytes)>);
+
+/// Trouble with the later ones is met again when they are the first.
+fn read_all(pieces: &Pieces, wanted: &[(Key, u32)]) -> Result<Read, store::Error> {
+    let read = |key: &Key, length: u32| pieces.read(key.piece, key.index * EXTENT, length);
+    let Some(((key, length), rest)) = wanted.split_first() else {
+        return Ok((None, Vec::new()));
+    };
+    let first = read(key, *length)?;
+    let more = rest
+        .iter()
+        .map_while(|(key, length)| Some((*key, read(key, *length).ok().flatten()?)))
+        .collect();
+    Ok((first, more))
 }
 
 impl Table {

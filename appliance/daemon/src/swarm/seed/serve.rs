@@ -17,7 +17,7 @@ use crate::swarm::limits::Way;
 const OUTBOX_FULL: usize = 256 << 10;
 
 /// How many requests ahead are looked at for what to read next.
-const AHEAD: usize = 64;
+const AHEAD: usize = 96;
 
 impl Peer {
     /// Moves requests to the outbox as far as bytes, rates and room allow. Returns how long a rate makes us wait.
@@ -103,34 +103,36 @@ impl Peer {
         self.near.push_back((key, bytes));
     }
 
-    /// Starts reading the first extent among the next requests that is not in memory.
+    /// Starts reading the first extents among the next requests that are not in memory.
     fn read_ahead(&mut self) {
         if self.loading.is_some() {
             return;
         }
-        let wanted = self.requests.iter().take(AHEAD).flat_map(|block| {
-            let last = (block.begin + block.length - 1) / EXTENT;
-            (block.begin / EXTENT..=last).map(move |index| (block.piece, index))
-        });
+        let batch = self.inner.extents.batch(self.inner.slots.taken());
+        let mut wanted: Vec<(Key, u32)> = Vec::new();
         let mut seen = None;
-        for (piece, index) in wanted {
-            let key = self.key(piece, index);
-            if seen == Some(key) {
-                continue;
+        for block in self.requests.iter().take(AHEAD) {
+            let last = (block.begin + block.length - 1) / EXTENT;
+            for index in block.begin / EXTENT..=last {
+                let key = self.key(block.piece, index);
+                if seen == Some(key) || wanted.iter().any(|(other, _)| *other == key) {
+                    continue;
+                }
+                seen = Some(key);
+                let here = self.near.iter().any(|(near, _)| *near == key);
+                if !here && self.inner.extents.peek(&key).is_none() {
+                    wanted.push((key, self.room.extent_len(block.piece, index)));
+                }
             }
-            seen = Some(key);
-            let here = self.near.iter().any(|(near, _)| *near == key);
-            if here || self.inner.extents.peek(&key).is_some() {
-                continue;
+            if wanted.len() >= batch {
+                break;
             }
-            let (extents, pieces) = (self.inner.extents.clone(), self.room.pieces.clone());
-            let length = self.room.extent_len(piece, index);
-            self.loading = Some(Box::pin(async move {
-                let loaded = extents.load(key, pieces, length).await;
-                (key, loaded)
-            }));
-            return;
         }
+        let Some((key, _)) = wanted.first().copied() else {
+            return;
+        };
+        let (extents, pieces) = (self.inner.extents.clone(), self.room.pieces.clone());
+        self.loading = Some(Box::pin(async move { (key, extents.load(pieces, wanted).await) }));
     }
 
     pub(super) fn loaded(&mut self, key: Key, loaded: Result<Option<Bytes>, store::Error>) -> io::Result<()> {

@@ -93,6 +93,11 @@ impl Slots {
         }
     }
 
+    /// Peers that may download now.
+    pub fn taken(&self) -> usize {
+        lock(&self.table).holders.len()
+    }
+
     pub fn release(&self, id: u64) {
         lock(&self.table).holders.remove(&id);
     }
