@@ -12,7 +12,7 @@ use crate::{
     locks::{Lock, Shared},
     pending::{Done, Want},
     segment::{Sha1, get_cells},
-    site_memory::SiteMemory,
+    site_memory::{SEATS, SiteMemory},
     tables::{PIECES, Piece, Seat},
 };
 
@@ -255,17 +255,45 @@ impl Pieces {
                 (found.map(|(_, data)| data.clone()), done.seat)
             })
         };
-        let seat = match waiting {
+        let found = match waiting {
             Some((Some(data), _)) => return Ok(Some(data)),
-            Some((None, seat)) => seat,
-            None => self.core.seat_of(&hash)?.map(|piece| piece.seat),
+            Some((None, Some(seat))) => self.core.load_cell(seat, cell)?,
+            Some((None, None)) => None,
+            None => self.stored_cell(piece, hash, cell)?,
         };
-        let Some(seat) = seat else { return Ok(None) };
-        let found = self.core.load_cell(seat, cell)?;
         if let (Some(data), true) = (&found, self.memory.verified.shared().has(piece)) {
             self.core.cache.put(key, data.clone());
         }
         Ok(found)
+    }
+
+    /// From where the piece was seen last, which saves a look into the state. Ids are never used twice, so an old seat
+    /// gives the right bytes or none; then the state is asked, until it names the same seat again.
+    fn stored_cell(&self, piece: u32, hash: [u8; 20], cell: Cell) -> Result<Option<Bytes>, Error> {
+        let place = piece as usize % SEATS;
+        let known = self.memory.seats.held()[place]
+            .filter(|(at, _)| *at == piece)
+            .map(|(_, seat)| seat);
+        let mut tried = None;
+        let mut next = known;
+        for _ in 0..4 {
+            let seat = match next.take() {
+                Some(seat) => seat,
+                None => match self.core.seat_of(&hash)? {
+                    Some(row) => row.seat,
+                    None => return Ok(None),
+                },
+            };
+            if tried == Some(seat) {
+                return self.core.load_cell(seat, cell);
+            }
+            if let Ok(Some(data)) = self.core.try_cell(seat, cell) {
+                self.memory.seats.held()[place] = Some((piece, seat));
+                return Ok(Some(data));
+            }
+            tried = Some(seat);
+        }
+        Ok(None)
     }
 
     /// Hashes a piece that was not hashed since boot. False: it is rotten and forgotten, or not there.
@@ -302,14 +330,17 @@ impl Core {
     }
 
     pub(crate) fn load_cell(&self, seat: Seat, cell: Cell) -> Result<Option<Bytes>, Error> {
-        let db = self.segments.get(seat.segment);
+        self.judged(seat.segment, self.try_cell(seat, cell))
+    }
+
+    /// The same without suspecting the segment: the seat may be an old one.
+    fn try_cell(&self, seat: Seat, cell: Cell) -> Result<Option<Bytes>, Error> {
         let mut found = None;
-        let read = db.read(|txn| {
+        self.segments.get(seat.segment).read(|txn| {
             get_cells(txn, seat.id, std::iter::once(cell), |_, data| {
                 found = Some(Bytes::copy_from_slice(data))
             })
-        });
-        self.judged(seat.segment, read)?;
+        })?;
         Ok(found)
     }
 

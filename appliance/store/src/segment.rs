@@ -133,13 +133,21 @@ pub(crate) fn get_cells(
     cells: impl Iterator<Item = Cell>,
     mut each: impl FnMut(Cell, &[u8]),
 ) -> Result<Option<()>, Error> {
-    let large = txn.open_table(CELLS)?;
-    let tails = txn.open_table(TAILS)?;
+    // Opening a table is a descent of its own: only those that are needed.
+    let (mut large, mut tails) = (None, None);
     for cell in cells {
         let found = if cell.tail {
-            tails.get(id)?
+            let table = match &mut tails {
+                Some(table) => table,
+                none => none.insert(txn.open_table(TAILS)?),
+            };
+            table.get(id)?
         } else {
-            large.get(cell_key(id, cell.index))?
+            let table = match &mut large {
+                Some(table) => table,
+                none => none.insert(txn.open_table(CELLS)?),
+            };
+            table.get(cell_key(id, cell.index))?
         };
         let Some(found) = found else { return Ok(None) };
         let data = found.value();

@@ -8,10 +8,16 @@ use std::sync::{
 use bytes::Bytes;
 use proto::id::InfoHash;
 
-use crate::locks::{Lock, Shared};
+use crate::{
+    locks::{Lock, Shared},
+    tables::Seat,
+};
 
 /// More: fewer reloads when many sites are read in turn. Less: less memory.
 const MEMORY_MAX: usize = 8 << 20;
+
+/// More: more pieces read at once without a look into the state. Less: less memory per site.
+pub(crate) const SEATS: usize = 8;
 
 /// One site in use.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ pub(crate) struct SiteMemory {
     pub have: RwLock<Bits>,
     /// Hashed by ourselves since this memory was made.
     pub verified: RwLock<Bits>,
+    /// Where some pieces were seen last, by their number modulo [`SEATS`].
+    pub seats: Mutex<[Option<(u32, Seat)>; SEATS]>,
     /// The site was removed.
     pub gone: AtomicBool,
 }

@@ -1,6 +1,6 @@
 //! Deeds on site rows: add, read, list, change, and the recurring work of each site.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use bytes::Bytes;
 use proto::{id::InfoHash, metainfo::Info};
@@ -225,6 +225,7 @@ impl Core {
             hashes,
             have: bits.into(),
             verified: Bits::empty(site.row.pieces).into(),
+            seats: Mutex::default(),
             gone: false.into(),
         }));
         if complete && self.changes.load(Ordering::Acquire) == before {

@@ -88,9 +88,22 @@ pub(crate) fn make_tables(txn: &WriteTransaction) -> Result<(), Error> {
     Ok(())
 }
 
-fn check_tables(txn: &ReadTransaction) -> Result<(), Error> {
+/// Whether every table is there, without writing.
+pub(crate) fn check_tables(txn: &ReadTransaction) -> Result<(), Error> {
     txn.open_table(SITES)?;
+    txn.open_table(NUMBERS)?;
+    txn.open_table(INFOS)?;
+    txn.open_table(HASHES)?;
+    txn.open_table(HAVE)?;
     txn.open_table(PIECES)?;
+    txn.open_table(SEGMENTS)?;
+    txn.open_table(DEAD)?;
+    txn.open_table(JOBS)?;
+    txn.open_table(UNLINKS)?;
+    txn.open_table(SETTINGS)?;
+    txn.open_table(DUE)?;
+    txn.open_table(DUE_OF)?;
+    txn.open_table(SCRUB)?;
     Ok(())
 }
 
