@@ -91,3 +91,44 @@ async fn a_seek_into_the_missing_middle_answers_before_the_rest() {
     assert!(home.held(&ih) < 600, "most is still missing");
     home.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_of_many_files_is_exported_as_it_was() {
+    let seed = Seed::site(Program::Libtorrent);
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let home = Home::open(dir.path(), &[]).await;
+    let hints = hints(&[seed.client.addr]);
+    let opened = home
+        .sites
+        .open(seed.infohash(), &hints, false, Instant::now() + SOON)
+        .await;
+    let site = opened.expect("it opens");
+    let out = dir.path().join("out");
+    let mut last = None;
+    let exported = home
+        .sites
+        .export(&site, &out, Some(Instant::now() + SOON), |step| last = Some(step));
+    let at = exported.await.expect("exported");
+    let last = last.expect("told at least once");
+    assert_eq!(last.done, last.total);
+    for file in [
+        "index.html",
+        "style.css",
+        "more/index.html",
+        "more/note.txt",
+        "big.bin",
+    ] {
+        let want = std::fs::read(seed.dir().join("site").join(file)).expect("the original");
+        let got = std::fs::read(at.join(file)).expect("the copy");
+        assert!(got == want, "{file} differs");
+    }
+    let row = || {
+        home.db
+            .store()
+            .site(&seed.infohash())
+            .expect("a row")
+            .expect("a row")
+    };
+    eventually("pads and all to be held", || row().complete()).await;
+    home.close().await;
+}

@@ -33,14 +33,26 @@ pub struct Seed {
 impl Seed {
     /// One file of `len` bytes.
     pub fn start(program: Program, len: usize) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder");
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let content = harness::sample::bytes(11, len);
-        let file = dir.path().join("content/big.bin");
-        std::fs::create_dir_all(dir.path().join("content")).expect("writable");
+        let file = folder.path().join("content/big.bin");
+        std::fs::create_dir_all(folder.path().join("content")).expect("writable");
         std::fs::write(&file, &content).expect("writable");
-        let torrent = make_torrent(&file, &dir.path().join("it.torrent"), "", 256 << 10);
+        Self::of(program, folder, &file, content)
+    }
+
+    /// A small site: several files, sub-folders, and pad files between them.
+    pub fn site(program: Program) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let site = folder.path().join("content/site");
+        harness::sample::site(&site, 5, (1 << 20) + 77);
+        Self::of(program, folder, &site, Vec::new())
+    }
+
+    fn of(program: Program, folder: TempDir, path: &Path, content: Vec<u8>) -> Self {
+        let torrent = make_torrent(path, &folder.path().join("it.torrent"), "", 256 << 10);
         let role = Role {
-            dir: dir.path().join("content"),
+            dir: folder.path().join("content"),
             ..Role::default()
         };
         let client = Client::start(program, &torrent, &role);
@@ -48,7 +60,7 @@ impl Seed {
             client,
             torrent,
             content,
-            folder: dir,
+            folder,
         }
     }
 
