@@ -207,11 +207,6 @@ impl Finder {
         self.room.port.send_replace(port);
     }
 
-    /// Our address outside, once the router has told it.
-    pub fn external_ip(&self) -> Option<IpAddr> {
-        self.room.outside().ip
-    }
-
     pub fn status(&self) -> Status {
         let outside = self.room.outside();
         Status {
