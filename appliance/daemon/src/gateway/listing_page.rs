@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Files whose progress is summed for one folder row. A folder of more shows no figure.
-const SUMMED_MAX: usize = 2_000;
+pub const SUMMED_MAX: usize = 2_000;
 
 struct Row<'a> {
     entry: &'a Entry<'a>,

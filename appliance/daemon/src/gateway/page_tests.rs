@@ -114,6 +114,7 @@ async fn special_paths_tell_what_is_known() {
         serde_json::from_slice(&house.get("/.btlink/info", &[]).await.body).unwrap();
     assert_eq!(info["infohash"], IH);
     assert_eq!(info["files"], 13);
+    assert_eq!(info["held_bytes"], info["size"]);
     let torrent = house.get("/.btlink/metainfo", &[]).await.body;
     assert!(torrent.starts_with(b"d4:infod5:filesl") && torrent.ends_with(b"ee"));
     let raw = house

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{
     SiteSource, archive, error_page,
+    listing_page::SUMMED_MAX,
     opened::Opened,
     reply::{self, Reply},
     site::Visit,
@@ -48,7 +49,15 @@ fn json<S: SiteSource>(visit: &Visit<'_, S>, value: &serde_json::Value) -> Reply
 
 fn info<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened<S>) -> Reply {
     let info = opened.info();
-    let progress = visit.shared.shelf.source().progress(visit.ih).unwrap_or_default();
+    let source = visit.shared.shelf.source();
+    let progress = source.progress(visit.ih).unwrap_or_default();
+    // A torrent of very many files would make one small question a long one.
+    let held = (opened.tree.len() <= SUMMED_MAX).then(|| {
+        let files = opened.tree.files((0, opened.tree.len()));
+        files
+            .map(|file| source.held_bytes(&opened.site, file))
+            .sum::<u64>()
+    });
     json(
         visit,
         &json!({
@@ -60,7 +69,7 @@ fn info<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened<S>) -> Reply {
             "pieces": info.pieces.len(),
             "piece_length": info.piece_length,
             "private": info.private,
-            "held_pieces": progress.held,
+            "held_bytes": held,
             "peers": progress.peers,
             // An address by infohash has neither a sequence number nor anything to check again.
             "seq": null,
