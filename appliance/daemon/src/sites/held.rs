@@ -20,8 +20,6 @@ pub fn file(info: &Info, file: usize, readable: impl Fn(u32) -> bool) -> u64 {
 mod tests {
     use proto::{bencode::Value, metainfo::parse_info};
 
-    use super::*;
-
     #[test]
     fn a_file_counts_only_its_own_bytes_of_shared_pieces() {
         let entry = |name: &str, length: i64| {

@@ -125,18 +125,8 @@ impl Swarm {
         Ok(Arc::new(torrent))
     }
 
-    /// Waits until piece `index` is verified and readable; asks for it first in line, with a bounded look-ahead behind it.
-    pub async fn piece(&self, torrent: &Arc<Torrent>, index: u32, deadline: Instant) -> Result<(), Error> {
-        let start = u64::from(index) * u64::from(torrent.info.piece_length);
-        let file = torrent
-            .info
-            .files
-            .partition_point(|f| f.offset + f.length <= start);
-        self.piece_of_file(torrent, &Hints::default(), (file, index), deadline)
-            .await
-    }
-
-    /// Like [`Swarm::piece`], for a reader of this file: the look-ahead follows it.
+    /// Waits until piece `index` is verified and readable; asks for it first in line, with a bounded look-ahead behind it in
+    /// this file.
     pub async fn piece_of_file(
         &self,
         torrent: &Arc<Torrent>,
@@ -170,16 +160,6 @@ impl Swarm {
         } else {
             self.parts.fetch.keep(ih, &hints_of(&row));
         }
-        Ok(())
-    }
-
-    /// No longer kept: what was fetched stays until space is needed.
-    pub async fn unkeep(&self, ih: InfoHash) -> Result<(), Error> {
-        self.parts
-            .db
-            .run(move |store| store.set_keep(&ih, Keep::Visited))
-            .await?;
-        self.parts.fetch.unkeep(&ih);
         Ok(())
     }
 

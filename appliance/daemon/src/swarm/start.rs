@@ -71,7 +71,8 @@ impl SwarmConfig {
         }
     }
 
-    /// Everything stays on this machine: for tests and the demo.
+    /// Everything stays on this machine.
+    #[cfg(test)]
     pub fn loopback(data: &std::path::Path) -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {

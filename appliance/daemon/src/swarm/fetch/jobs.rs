@@ -55,10 +55,6 @@ pub struct Job {
 }
 
 impl Job {
-    pub fn waits(&self) -> bool {
-        !self.waiters.is_empty()
-    }
-
     pub fn waited_for(&self, piece: u32) -> bool {
         self.waiters.contains_key(&piece)
     }

@@ -31,7 +31,6 @@ pub struct Live {
     pub handle: Arc<ManagedTorrent>,
     /// The search for peers; cancelled when the torrent leaves the engine.
     pub search: Tasks,
-    pub since: Instant,
     pub strikes: Strikes,
     /// Neighbours we have joined to it.
     pub neighbours: HashSet<SocketAddr>,
@@ -75,7 +74,6 @@ impl Live {
             shelf,
             handle,
             search,
-            since: now,
             strikes: Strikes::default(),
             neighbours: HashSet::new(),
             files,
@@ -197,7 +195,7 @@ impl Live {
         Progress {
             pieces: self.torrent.info.piece_count(),
             held,
-            peers: peers as u32,
+            peers,
             down_bps: self.rate.down,
             up_bps: self.rate.up,
             downloaded: received,

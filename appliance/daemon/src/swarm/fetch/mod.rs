@@ -125,11 +125,6 @@ impl Fetch {
         self.jobs.nudge.notify_one();
     }
 
-    /// The household no longer keeps it: it pauses when nobody reads.
-    pub fn unkeep(&self, ih: &InfoHash) {
-        self.jobs.with(ih, |job| job.kept = false);
-    }
-
     pub fn touch(&self, ih: &InfoHash) {
         self.jobs.touch(ih);
     }
