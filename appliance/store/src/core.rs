@@ -35,7 +35,7 @@ const COMMIT_SECS: u64 = 5;
 const SOFT_SECS: u64 = 300;
 
 /// Order of locks, outermost first: `writer`, then a redb file, then `pending`, then a site's bitfields. `pending` is
-/// never held during I/O. `closing` is only ever held alone.
+/// never held during I/O.
 pub(crate) struct Core {
     pub config: Config,
     pub disk: Arc<dyn Disk>,
