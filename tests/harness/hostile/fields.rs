@@ -15,6 +15,7 @@ fn refused(name: impl Into<String>, changes: Vec<(&'static str, Option<Value>)>)
 
 pub fn cases() -> Vec<Case> {
     let mut cases = kinds();
+    cases.extend(entry_kinds());
     cases.extend(numbers());
     cases.extend(sums());
     cases.extend(twice());
@@ -24,17 +25,19 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// One value of each kind.
+fn wrong() -> [Value; 4] {
+    [
+        Value::Int(3),
+        Value::text("abc"),
+        Value::List(vec![]),
+        Value::dict([("a", Value::Int(1))]),
+    ]
+}
+
 /// Each field missing, and as each kind it is not.
 fn kinds() -> Vec<Case> {
     let mut cases = Vec::new();
-    let wrong = || {
-        [
-            Value::Int(3),
-            Value::text("abc"),
-            Value::List(vec![]),
-            Value::dict([("a", Value::Int(1))]),
-        ]
-    };
     for key in ["files", "piece length", "pieces"] {
         cases.push(refused(format!("no {key}"), vec![(key, None)]));
     }
@@ -67,6 +70,12 @@ fn kinds() -> Vec<Case> {
             vec![("files", None), ("length", Some(value))],
         ));
     }
+    cases
+}
+
+/// The same for the entries of `files`.
+fn entry_kinds() -> Vec<Case> {
+    let mut cases = Vec::new();
     for key in ["length", "path", "path.utf-8", "attr"] {
         for value in wrong() {
             let right = matches!(
