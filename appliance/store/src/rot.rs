@@ -13,6 +13,9 @@ use crate::{
 };
 use proto::id::InfoHash;
 
+/// Piece hash → (site number, piece).
+type Holders = HashMap<[u8; 20], Vec<(u32, u32)>>;
+
 impl Core {
     /// Forgets rotten pieces in every site that holds them.
     pub fn forget_rotten(&self, hashes: &[[u8; 20]]) -> Result<(), Error> {
@@ -76,7 +79,7 @@ impl Core {
 
     /// (site number, piece) of every bit that means one of these hashes. The row names one site; only when others share
     /// the piece are all sites searched.
-    fn holders_of(&self, hashes: &[[u8; 20]]) -> Result<HashMap<[u8; 20], Vec<(u32, u32)>>, Error> {
+    fn holders_of(&self, hashes: &[[u8; 20]]) -> Result<Holders, Error> {
         let mut wanted: HashMap<[u8; 20], u32> = HashMap::new();
         let mut first = Vec::new();
         self.state.read(|txn| {
@@ -91,7 +94,7 @@ impl Core {
         })?;
         first.sort_unstable();
         first.dedup();
-        let mut found: HashMap<[u8; 20], Vec<(u32, u32)>> = HashMap::new();
+        let mut found: Holders = HashMap::new();
         self.state.read(|txn| {
             let numbers = txn.open_table(NUMBERS)?;
             let others = numbers
