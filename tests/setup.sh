@@ -1,6 +1,7 @@
 #!/bin/bash
-# Installs what the tests need and this machine lacks: Debian packages of foreign clients, two npm modules in the cache
-# folder. Says nothing and does nothing when all is there. Usage: tests/setup.sh
+# Installs what is missing on a Debian machine. Says nothing and does nothing when all is there.
+# Usage: tests/setup.sh         what the tests need: compiler, foreign clients, a browser, two npm modules in the cache folder
+#        tests/setup.sh build   what building needs: a C compiler and Rust
 set -euo pipefail
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/granary"
 mkdir -p "$cache"
@@ -10,7 +11,18 @@ need() { # need COMMAND PACKAGE
     command -v "$1" >/dev/null 2>&1 || [ -x "/usr/bin/$1" ] || missing+=("$2")
 }
 need cc gcc
+[ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
 need curl curl
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+
+# Rust: any cargo that is new enough, else Debian's rustc-web, the newest compiler of its stable release.
+least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
+found=$(cargo --version 2>/dev/null | cut -d' ' -f2 || true)
+if [ "$(printf '%s\n%s\n' "$least" "${found:-0}" | sort -V | head -n 1)" != "$least" ]; then
+    missing+=(rustc-web cargo-web)
+fi
+
+if [ "${1:-}" != build ]; then
 need transmission-daemon transmission-daemon
 need qbittorrent-nox qbittorrent-nox
 need aria2c aria2
@@ -21,13 +33,16 @@ need chromedriver chromium-driver
 need node nodejs
 need npm npm
 /usr/bin/python3 -c 'import libtorrent' 2>/dev/null || missing+=(python3-libtorrent)
-[ -d /usr/share/ca-certificates ] || missing+=(ca-certificates)
+fi
+
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing: ${missing[*]}"
     sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo apt-get update -qq
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
+
+[ "${1:-}" = build ] && exit 0
 
 # webtorrent and bittorrent-dht are not in Debian. Install scripts stay off: they would fetch binaries.
 npm_dir="$cache/npm"

@@ -67,6 +67,9 @@ pub struct Client {
     pub addr: SocketAddr,
     pub program: Program,
     dir: PathBuf,
+    infohash: String,
+    /// Its own interface for programs, where it has one.
+    control: Option<SocketAddr>,
     _state: TempDir,
 }
 
@@ -100,12 +103,13 @@ impl Client {
             .tempdir()
             .expect("the temporary folder is writable");
         fs::create_dir_all(&role.dir).expect("the test's own folder is writable");
-        let port = free_port();
+        let seeds = fs::read_dir(&role.dir).is_ok_and(|mut entries| entries.next().is_some());
+        let (port, control) = (free_port(), free_port());
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = match program {
             Program::Libtorrent => libtorrent(torrent, role, port),
-            Program::Transmission => transmission(torrent, role, port, state.path()),
-            Program::Qbittorrent => qbittorrent(torrent, role, port, state.path()),
+            Program::Transmission => transmission(torrent, role, (port, control), state.path()),
+            Program::Qbittorrent => qbittorrent(torrent, role, (port, control), state.path()),
             Program::Aria2 => aria2(torrent, role, port),
             Program::Webtorrent => webtorrent(torrent, role, port),
         };
@@ -115,9 +119,20 @@ impl Client {
             addr,
             program,
             dir: role.dir.clone(),
+            infohash: torrent.infohash.clone(),
+            control: matches!(program, Program::Transmission | Program::Qbittorrent)
+                .then(|| SocketAddr::from(([127, 0, 0, 1], control))),
             _state: state,
         };
         client.wait_listening();
+        if seeds {
+            // A client that still checks its files has nothing yet, and some never tell a connected peer when they have.
+            wait_for(
+                &format!("{program:?} to have checked its files"),
+                Duration::from_secs(60),
+                || client.has_all(),
+            );
+        }
         client
     }
 
@@ -129,6 +144,40 @@ impl Client {
             }
             std::net::TcpStream::connect_timeout(&addr, Duration::from_secs(1)).is_ok()
         });
+    }
+
+    /// Whether it says of itself that it has everything.
+    pub fn has_all(&self) -> bool {
+        let said = |text: &str| self.process.output().contains(text);
+        match self.program {
+            Program::Libtorrent => said("seeding 1.0"),
+            Program::Webtorrent => said("done"),
+            Program::Aria2 => said("Verification finished successfully"),
+            Program::Transmission => self.transmission_has_all() == Some(true),
+            Program::Qbittorrent => self.qbittorrent_has_all() == Some(true),
+        }
+    }
+
+    fn transmission_has_all(&self) -> Option<bool> {
+        let (addr, path) = (self.control?, "/transmission/rpc");
+        let first = http::request(addr, "POST", path, &[], b"{}").ok()?;
+        let session = first.header("x-transmission-session-id")?;
+        let ask = br#"{"method":"torrent-get","arguments":{"fields":["leftUntilDone","status"]}}"#;
+        let reply = http::request(addr, "POST", path, &[("x-transmission-session-id", session)], ask).ok()?;
+        let torrent = &reply.json()["arguments"]["torrents"][0];
+        // 6: seeding.
+        Some(torrent["leftUntilDone"] == 0 && torrent["status"] == 6)
+    }
+
+    fn qbittorrent_has_all(&self) -> Option<bool> {
+        let path = format!("/api/v2/torrents/info?hashes={}", self.infohash);
+        let rows = http::get(self.control?, &path, &[]).ok()?.json();
+        let state = rows[0]["state"].as_str()?;
+        Some(
+            rows[0]["progress"] == 1.0
+                && (state.ends_with("UP") || state == "uploading")
+                && !state.contains("checking"),
+        )
     }
 
     /// Waits until `path` below the client's folder equals `want`, byte for byte.
@@ -198,12 +247,13 @@ fn aria2(torrent: &Torrent, role: &Role, port: u16) -> Command {
     command
 }
 
-fn transmission(torrent: &Torrent, role: &Role, port: u16, state: &Path) -> Command {
+fn transmission(torrent: &Torrent, role: &Role, (port, control): (u16, u16), state: &Path) -> Command {
     let watch = state.join("watch");
     fs::create_dir_all(&watch).expect("the client's own folder is writable");
     fs::copy(&torrent.file, watch.join("it.torrent")).expect("the client's own folder is writable");
     let settings = serde_json::json!({
-        "rpc-enabled": false, "peer-port": port, "bind-address-ipv4": "0.0.0.0", "dht-enabled": false,
+        "rpc-enabled": true, "rpc-port": control, "rpc-bind-address": "127.0.0.1", "rpc-host-whitelist-enabled": false,
+        "rpc-authentication-required": false, "peer-port": port, "bind-address-ipv4": "0.0.0.0", "dht-enabled": false,
         "lpd-enabled": false, "port-forwarding-enabled": false, "download-dir": role.dir,
         "incomplete-dir-enabled": false, "watch-dir": watch, "watch-dir-enabled": true,
         "start-added-torrents": true, "ratio-limit-enabled": false, "encryption": 1
@@ -215,10 +265,9 @@ fn transmission(torrent: &Torrent, role: &Role, port: u16, state: &Path) -> Comm
     command
 }
 
-fn qbittorrent(torrent: &Torrent, role: &Role, port: u16, state: &Path) -> Command {
+fn qbittorrent(torrent: &Torrent, role: &Role, (port, web): (u16, u16), state: &Path) -> Command {
     let config = state.join("qBittorrent/config");
     fs::create_dir_all(&config).expect("the client's own folder is writable");
-    let web = free_port();
     let text = format!(
         "[LegalNotice]\nAccepted=true\n[BitTorrent]\nSession\\Port={port}\nSession\\DHTEnabled=false\n\
          Session\\LSDEnabled=false\nSession\\QueueingSystemEnabled=false\nSession\\DefaultSavePath={dir}\n\
@@ -253,9 +302,4 @@ pub fn cache_dir() -> PathBuf {
 
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("harness").join(name)
-}
-
-/// A GET that any HTTP client could do, for clients with a web interface.
-pub fn fetch(addr: SocketAddr, path: &str) -> Option<http::Response> {
-    http::get(addr, path, &[]).ok()
 }

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,7 +12,7 @@ use proto::{id::InfoHash, metainfo::Info};
 use tokio::time::Instant;
 
 use super::{
-    Place, progress,
+    Place, network, progress,
     reach::{Opened, Reach},
 };
 use crate::{
@@ -36,33 +35,22 @@ pub struct Args {
     /// Folder to write to; with PATH also a file, or `-` for standard output
     #[arg(short, long, value_name = "OUT", default_value = ".")]
     output: PathBuf,
-    /// A peer that has it (repeatable)
-    #[arg(long, value_name = "HOST:PORT")]
-    peer: Vec<SocketAddr>,
     /// Give up after so many seconds
     #[arg(long, value_name = "SECS", default_value_t = 3600)]
     deadline: u64,
-    /// Only use --peer: no DHT, no local discovery (when no Granary runs)
-    #[arg(long)]
-    peers_only: bool,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    network: network::Flags,
 }
 
 pub fn run(args: Args) -> Result<(), Fault> {
-    crate::start_logging("warn")?;
+    crate::start_logging(args.network.log())?;
     let (ih, mut hints) = address(&args.address)?;
-    hints.peers.extend(&args.peer);
+    hints.peers.extend(&args.network.peer);
     super::wait(async {
         let tasks = Tasks::new();
-        let reach = Reach::find(&args.place, &tasks, |config| {
-            config.peers.clone_from(&hints.peers);
-            if args.peers_only {
-                config.lsd = false;
-                config.dht_bootstrap.clear();
-            }
-        })
-        .await?;
+        let reach = Reach::find(&args.place, &args.network, &tasks).await?;
         let deadline = Instant::now() + Duration::from_secs(args.deadline);
         let result = fetch(&args, &reach, ih, &hints, deadline).await;
         reach.close().await;

@@ -1,10 +1,10 @@
 //! `granary keep` and `granary forget`.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use hyper::Method;
 
-use super::{Place, fetch, reach::Reach};
+use super::{Place, fetch, network, reach::Reach};
 use crate::{fault::Fault, tasks::Tasks};
 
 #[derive(clap::Args)]
@@ -12,14 +12,13 @@ pub struct Args {
     /// A magnet link, an infohash, a .btlink address, or a torrent file
     #[arg(value_name = "ADDRESS")]
     address: String,
-    /// A peer that has it (repeatable)
-    #[arg(long, value_name = "HOST:PORT")]
-    peer: Vec<SocketAddr>,
     /// Give up looking for the site after so many seconds
     #[arg(long, value_name = "SECS", default_value_t = 120)]
     deadline: u64,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    network: network::Flags,
 }
 
 #[derive(clap::Args)]
@@ -29,15 +28,17 @@ pub struct ForgetArgs {
     address: String,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    network: network::Flags,
 }
 
 pub fn run(args: Args) -> Result<(), Fault> {
-    crate::start_logging("warn")?;
+    crate::start_logging(args.network.log())?;
     let (ih, mut hints) = fetch::address(&args.address)?;
-    hints.peers.extend(&args.peer);
+    hints.peers.extend(&args.network.peer);
     super::wait(async {
         let tasks = Tasks::new();
-        let reach = Reach::find(&args.place, &tasks, |_| {}).await?;
+        let reach = Reach::find(&args.place, &args.network, &tasks).await?;
         let done = async {
             let opened = reach.open(ih, &hints, Duration::from_secs(args.deadline)).await?;
             reach.keep(ih).await?;
@@ -59,11 +60,11 @@ pub fn run(args: Args) -> Result<(), Fault> {
 }
 
 pub fn forget(args: ForgetArgs) -> Result<(), Fault> {
-    crate::start_logging("warn")?;
+    crate::start_logging(args.network.log())?;
     let (ih, _) = fetch::address(&args.address)?;
     super::wait(async {
         let tasks = Tasks::new();
-        let reach = Reach::find(&args.place, &tasks, |_| {}).await?;
+        let reach = Reach::find(&args.place, &args.network, &tasks).await?;
         let done = match &reach {
             Reach::Running(client) => {
                 let asked = client

@@ -1,15 +1,17 @@
 //! The command line. Flags are defined once, here and in the commands' files; help, man page and completions are made from
 //! them. Commands do their work through the same rooms as the running Granary, or ask it on its control socket.
 //!
-//! Must not know: how any room does its work. Reading order: this file, `start` (run, web, lan), `reach` (which Granary a
+//! Must not know: how any room does its work. Reading order: this file, `start` (run, web, lan), `network` (flags), `reach` (which Granary a
 //! command talks to), then one file per command.
 
+mod bench;
 mod check_torrent;
 mod demo;
 mod doctor;
 mod fetch;
 mod keep;
 mod manual;
+mod network;
 mod pac;
 mod pasted;
 mod progress;
@@ -65,6 +67,8 @@ enum Command {
     Demo(demo::Args),
     /// Read a torrent file and say whether it is acceptable
     CheckTorrent(check_torrent::Args),
+    /// Measure a part of Granary on this machine
+    Bench(bench::Args),
     /// Print the proxy auto-config file
     Pac(pac::Args),
     /// Print the man page
@@ -87,6 +91,7 @@ impl Cli {
             Command::Doctor(args) => doctor::run(args),
             Command::Demo(args) => demo::run(args),
             Command::CheckTorrent(args) => check_torrent::run(args),
+            Command::Bench(args) => bench::run(args),
             Command::Pac(args) => pac::run(args),
             Command::Man => manual::man(),
             Command::Completions(args) => manual::completions(args),

@@ -7,7 +7,7 @@ use hyper::Method;
 use proto::{id::InfoHash, metainfo::Info};
 use tokio::time::Instant;
 
-use super::Place;
+use super::{Place, network};
 use crate::{
     config::Config,
     control::client::{self, Client},
@@ -50,8 +50,8 @@ impl Reach {
     }
 
     /// The running Granary, else one of our own on the same folder: without doors, and with peer ports of the system's
-    /// choice, so that it disturbs nobody.
-    pub async fn find(place: &Place, tasks: &Tasks, adjust: impl FnOnce(&mut Config)) -> Result<Self, Fault> {
+    /// choice unless `flags` say otherwise, so that it disturbs nobody.
+    pub async fn find(place: &Place, flags: &network::Flags, tasks: &Tasks) -> Result<Self, Fault> {
         if let Some(client) = Self::running(place, tasks).await? {
             return Ok(Self::Running(client));
         }
@@ -59,7 +59,7 @@ impl Reach {
         config.bt.set_port(0);
         config.dht.iter_mut().for_each(|addr| addr.set_port(0));
         config.upnp = false;
-        adjust(&mut config);
+        flags.apply(&mut config);
         Ok(Self::Alone(Box::new(Daemon::alone(config).await?)))
     }
 

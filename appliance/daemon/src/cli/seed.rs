@@ -1,14 +1,17 @@
 //! `granary seed`: from a file or folder to a torrent that others can open.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use clap::ValueEnum;
 use hyper::Method;
 use proto::id::InfoHash;
 use tokio::signal;
 
-use super::{Place, progress, reach::Reach};
-use crate::{control::client, fault::Fault, tasks::Tasks};
+use super::{Place, fetch::read_bounded, network, progress, reach::Reach};
+use crate::{control::client, fault::Fault, publish, tasks::Tasks};
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Print {
@@ -28,15 +31,20 @@ pub struct Args {
     /// What is printed on standard output
     #[arg(long, value_enum, default_value = "magnet")]
     print: Print,
+    /// Seed what these torrent files describe instead, their content lies below PATH (repeatable)
+    #[arg(long, value_name = "FILE")]
+    torrent: Vec<PathBuf>,
     /// Make the torrent, store it and end; seed it when `granary run` runs (when none runs now)
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    network: network::Flags,
 }
 
 pub fn run(args: Args) -> Result<(), Fault> {
-    crate::start_logging("warn")?;
+    crate::start_logging(args.network.log())?;
     let path = std::path::absolute(&args.path)
         .and_then(|path| path.metadata().map(|_| path))
         .map_err(|err| {
@@ -47,7 +55,7 @@ pub fn run(args: Args) -> Result<(), Fault> {
         })?;
     super::wait(async {
         let tasks = Tasks::new();
-        let reach = Reach::find(&args.place, &tasks, |_| {}).await?;
+        let reach = Reach::find(&args.place, &args.network, &tasks).await?;
         let result = seed(&args, path, &reach).await;
         reach.close().await;
         result
@@ -56,27 +64,30 @@ pub fn run(args: Args) -> Result<(), Fault> {
 
 async fn seed(args: &Args, path: PathBuf, reach: &Reach) -> Result<(), Fault> {
     let bar = progress::bytes("hashing", 0, args.place.json);
-    let told = |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
+    let shown = bar.clone();
+    let told = move |done, total| {
+        shown.set_length(total);
+        shown.set_position(done);
     };
-    let ih = match reach {
-        Reach::Running(running) => hand_over(running, args, path, told).await?,
-        Reach::Alone(daemon) => {
-            let bar = bar.clone();
-            let told = move |done, total| {
-                bar.set_length(total);
-                bar.set_position(done);
-            };
-            let publish = &daemon.handles().publish;
-            publish
-                .folder(&path, args.name.as_deref(), told)
-                .await
-                .map_err(|err| Fault::refused(err.to_string()))?
-        }
+    let sites = if args.torrent.is_empty() {
+        let ih = match reach {
+            Reach::Running(running) => hand_over(running, &path, args.name.as_deref(), None, told).await?,
+            Reach::Alone(daemon) => {
+                let publish = &daemon.handles().publish;
+                publish
+                    .folder(&path, args.name.as_deref(), told)
+                    .await
+                    .map_err(explain)?
+            }
+        };
+        vec![ih]
+    } else {
+        given(args, &path, reach).await?
     };
     bar.finish_and_clear();
-    print(args, reach, ih).await?;
+    for ih in &sites {
+        print(args, reach, *ih).await?;
+    }
     if let Reach::Alone(daemon) = reach
         && !args.no_wait
     {
@@ -87,13 +98,45 @@ async fn seed(args: &Args, path: PathBuf, reach: &Reach) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Content that somebody else made torrents of.
+async fn given(args: &Args, path: &Path, reach: &Reach) -> Result<Vec<InfoHash>, Fault> {
+    let mut sites = Vec::new();
+    for file in &args.torrent {
+        let ih = match reach {
+            Reach::Running(running) => {
+                let file = std::path::absolute(file).map_err(|err| Fault::refused(err.to_string()))?;
+                hand_over(running, path, None, Some(&file), |_, _| {}).await?
+            }
+            Reach::Alone(daemon) => {
+                let raw = read_bounded(file)?;
+                daemon
+                    .handles()
+                    .publish
+                    .torrent(path, &raw)
+                    .await
+                    .map_err(explain)?
+            }
+        };
+        sites.push(ih);
+    }
+    Ok(sites)
+}
+
+fn explain(err: publish::Error) -> Fault {
+    match err {
+        publish::Error::Store(err) => err.into(),
+        err => Fault::refused(err.to_string()),
+    }
+}
+
 async fn hand_over(
     running: &client::Client,
-    args: &Args,
-    path: PathBuf,
+    path: &Path,
+    name: Option<&str>,
+    torrent: Option<&Path>,
     told: impl Fn(u64, u64),
 ) -> Result<InfoHash, Fault> {
-    let body = serde_json::json!({ "path": path, "name": args.name });
+    let body = serde_json::json!({ "path": path, "name": name, "torrent": torrent });
     let mut last = serde_json::Value::Null;
     running
         .lines(Method::POST, "/api/v1/seed", &body, |step| {

@@ -39,12 +39,6 @@ pub struct Args {
     /// Where browsers reach the proxy (repeatable)
     #[arg(long, value_name = "ADDR")]
     listen_proxy: Vec<SocketAddr>,
-    /// Where BitTorrent peers reach us, TCP and uTP
-    #[arg(long, value_name = "ADDR")]
-    listen_bt: Option<SocketAddr>,
-    /// Where DHT nodes reach us, UDP (repeatable: one address of each family)
-    #[arg(long, value_name = "ADDR")]
-    listen_dht: Vec<SocketAddr>,
     /// A further address for the household's pages (repeatable)
     #[arg(long, value_name = "ADDR")]
     listen_admin: Vec<SocketAddr>,
@@ -54,27 +48,11 @@ pub struct Args {
     /// The address that the PAC file names as the box
     #[arg(long, value_name = "ADDR")]
     advertise: Option<Ipv4Addr>,
-    /// HOST:PORT of a first DHT node (repeatable; `none`: no bootstrap)
-    #[arg(long, value_name = "HOST:PORT")]
-    dht_bootstrap: Vec<String>,
-    /// The LAN interface for local peer discovery
-    #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
-    /// A peer that every torrent is asked from (repeatable)
-    #[arg(long, value_name = "HOST:PORT")]
-    peer: Vec<SocketAddr>,
-    /// No local peer discovery
-    #[arg(long)]
-    no_lsd: bool,
-    /// No port forwarding by UPnP or NAT-PMP
-    #[arg(long)]
-    no_upnp: bool,
+    #[command(flatten)]
+    network: super::network::Flags,
     /// Run our clock ahead of the system's; needs --data with a fresh folder
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     clock_offset: Option<i64>,
-    /// What is logged, such as `info` or `info,granary=debug`
-    #[arg(long, value_name = "FILTER")]
-    log: Option<String>,
     /// Written when everything listens: JSON with the addresses
     #[arg(long, value_name = "PATH")]
     ready_file: Option<PathBuf>,
@@ -228,32 +206,16 @@ impl Args {
         for (given, to) in [
             (&self.listen_http, &mut config.http),
             (&self.listen_proxy, &mut config.proxy),
-            (&self.listen_dht, &mut config.dht),
-            (&self.peer, &mut config.peers),
         ] {
             if !given.is_empty() {
                 to.clone_from(given);
             }
         }
-        config.bt = self.listen_bt.unwrap_or(config.bt);
         config.http.extend(&self.listen_admin);
-        if !self.dht_bootstrap.is_empty() {
-            config.dht_bootstrap = self
-                .dht_bootstrap
-                .iter()
-                .filter(|node| *node != "none")
-                .cloned()
-                .collect();
-        }
         config.advertise = self.advertise.or(config.advertise);
         config.control = self.control.clone().or(config.control);
-        config.interface = self.interface.clone().or(config.interface);
-        config.lsd &= !self.no_lsd;
-        config.upnp &= !self.no_upnp;
         config.clock_offset_secs = self.clock_offset.unwrap_or(0);
-        if let Some(log) = &self.log {
-            config.log.clone_from(log);
-        }
+        self.network.apply(&mut config);
         let faults = config.faults();
         if faults.is_empty() {
             Ok(config)

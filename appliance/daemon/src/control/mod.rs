@@ -11,10 +11,10 @@
 //! | `GET /api/v1/sites/IH?deadline=SECS` | opens the site: name, files, what is held |
 //! | `GET /api/v1/sites/IH/info` | the raw info dictionary |
 //! | `GET /api/v1/sites/IH/bytes?file=N&offset=N` | the verified bytes of a file |
-//! | `POST /api/v1/sites/IH/peers` `{"peers":[…],"trackers":[…]}` | asks them too |
+//! | `POST /api/v1/sites/IH/peers` `{"peers":[…]}` | asks them too |
 //! | `POST /api/v1/sites/IH/keep` | fetches all of it and keeps it |
 //! | `DELETE /api/v1/sites/IH` | forgets it |
-//! | `POST /api/v1/seed` `{"path":…,"name":…}` | one JSON line per step, the last one with the infohash |
+//! | `POST /api/v1/seed` `{"path":…,"name":…,"torrent":…}` | one JSON line per step, the last one with the infohash |
 
 pub mod client;
 mod reply;

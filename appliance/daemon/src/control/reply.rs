@@ -145,8 +145,6 @@ pub struct File {
 pub struct PeersBody {
     #[serde(default)]
     pub peers: Vec<SocketAddr>,
-    #[serde(default)]
-    pub trackers: Vec<String>,
 }
 
 /// Body of `POST /api/v1/seed`.
@@ -156,6 +154,9 @@ pub struct SeedBody {
     pub path: std::path::PathBuf,
     #[serde(default)]
     pub name: Option<String>,
+    /// A torrent file whose content lies below `path`.
+    #[serde(default)]
+    pub torrent: Option<std::path::PathBuf>,
 }
 
 /// One line of the answer to `POST /api/v1/seed`.

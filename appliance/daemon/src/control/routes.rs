@@ -62,7 +62,7 @@ async fn route(handles: Handles, request: Request<Incoming>) -> Result<Reply, Re
             file_bytes(&handles, infohash(ih)?, &query).await
         }
         (&Method::DELETE, ["api", "v1", "sites", ih]) => {
-            handles.swarm.forget(infohash(ih)?).await.map_err(refuse_swarm)?;
+            handles.sites.evict(infohash(ih)?).await.map_err(refuse_site)?;
             Ok(done())
         }
         (&Method::POST, ["api", "v1", "sites", ih, "keep"]) => {
@@ -232,7 +232,11 @@ fn seed(handles: &Handles, body: SeedBody) -> Reply {
                 ..SeedStep::default()
             });
         };
-        let last = match publish.folder(&body.path, body.name.as_deref(), told).await {
+        let sealed = match &body.torrent {
+            Some(file) => publish.torrent_file(&body.path, file).await,
+            None => publish.folder(&body.path, body.name.as_deref(), told).await,
+        };
+        let last = match sealed {
             Ok(ih) => SeedStep {
                 infohash: Some(ih.to_string()),
                 ..SeedStep::default()

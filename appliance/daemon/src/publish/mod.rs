@@ -4,10 +4,12 @@
 //! infohash needs every hash; keeping the bytes of the first pass in memory would bound the size of a site by the RAM.
 //! Data first, then the row is complete, then the world is told.
 //!
-//! Reading order: this file, `collect` (which files belong to it), `bundled` (the sites inside the program).
+//! Reading order: this file, `collect` (which files belong to it), `given` (torrents that
+//! somebody else made), `bundled` (the sites inside the program).
 
 pub mod bundled;
 mod collect;
+mod given;
 
 use std::{
     io::Read,
@@ -78,6 +80,25 @@ impl Publish {
     pub async fn bundled(&self, bundle: &'static Bundle) -> Result<InfoHash, Error> {
         self.seal(Arc::new(|_, _| {}), move || Ok(collect::from_bundle(bundle)))
             .await
+    }
+
+    /// Stores and seeds what somebody else's torrent describes; its content lies below `folder`, or is `folder` itself.
+    pub async fn torrent(&self, folder: &Path, raw: &[u8]) -> Result<InfoHash, Error> {
+        let given = proto::metainfo::parse_torrent(raw).map_err(|err| Error::Refused(err.to_string()))?;
+        let (folder, now) = (folder.to_path_buf(), self.clock.now_secs());
+        let ih = given.info.infohash;
+        self.db
+            .run(move |store| Ok(given::store_torrent(store, &folder, &given, now)))
+            .await??;
+        self.swarm.keep(ih).await?;
+        Ok(ih)
+    }
+
+    /// The same, for a torrent file that is still on disk.
+    pub async fn torrent_file(&self, folder: &Path, file: &Path) -> Result<InfoHash, Error> {
+        let path = file.to_path_buf();
+        let read = self.db.run(move |_| Ok(given::read_torrent(&path)));
+        self.torrent(folder, &read.await??).await
     }
 
     async fn seal(

@@ -9,7 +9,12 @@
 mod board;
 mod peer;
 
-use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use proto::id::InfoHash;
@@ -31,6 +36,12 @@ const PEERS_MAX: usize = 1000;
 
 /// One peer may take this long for everything; others are tried meanwhile.
 const PEER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A peer that hung up is asked again after this: it may still be checking its own files.
+const ASK_AGAIN: Duration = Duration::from_secs(3);
+
+/// How often one address is asked. More: dead ones cost more connections. Fewer: a peer that just started is given up.
+const ASKS_MAX: u32 = 6;
 
 /// Addresses that wait for a free connection.
 const WAITING_MAX: usize = 200;
@@ -54,8 +65,9 @@ pub async fn fetch(
     deadline: Instant,
 ) -> Result<Bytes, Error> {
     let board = Arc::new(Board::new(infohash));
-    let mut known = HashSet::new();
+    let mut known: HashMap<SocketAddr, u32> = HashMap::new();
     let mut waiting = Vec::new();
+    let mut later: VecDeque<(Instant, SocketAddr)> = VecDeque::new();
     let mut running = JoinSet::new();
     let mut open = true;
     loop {
@@ -65,13 +77,13 @@ pub async fn fetch(
             let board = board.clone();
             ask(&mut running, addr, board);
         }
-        if running.is_empty() && !open {
+        if running.is_empty() && later.is_empty() && !open {
             return Err(board.verdict());
         }
         tokio::select! {
             more = timeout_at(deadline, peers.recv()), if open => match more {
                 Ok(Some(addrs)) => {
-                    let new = addrs.into_iter().filter(|addr| known.len() < PEERS_MAX && known.insert(*addr));
+                    let new = addrs.into_iter().filter(|addr| known.len() < PEERS_MAX && known.insert(*addr, 1).is_none());
                     waiting.extend(new.take(WAITING_MAX));
                     waiting.truncate(WAITING_MAX);
                 }
@@ -79,26 +91,43 @@ pub async fn fetch(
                 Err(_) => return Err(board.verdict()),
             },
             ended = timeout_at(deadline, running.join_next()), if !running.is_empty() => {
-                if ended.is_err() {
-                    return Err(board.verdict());
+                match ended {
+                    Err(_) => return Err(board.verdict()),
+                    Ok(Some(Ok(Some(addr)))) => {
+                        let asks = known.entry(addr).or_insert(1);
+                        if *asks < ASKS_MAX {
+                            *asks += 1;
+                            later.push_back((Instant::now() + ASK_AGAIN, addr));
+                        }
+                    }
+                    Ok(_) => {}
                 }
+            }
+            () = tokio::time::sleep_until(later.front().map_or(deadline, |(at, _)| *at)), if !later.is_empty() => {
+                waiting.extend(later.pop_front().map(|(_, addr)| addr));
             }
             raw = board.whole() => return Ok(raw),
         }
     }
 }
 
-/// The set owns the connections: when the fetch ends or is dropped, so are they.
-fn ask(running: &mut JoinSet<()>, addr: SocketAddr, board: Arc<Board>) {
+/// Yields the address when the peer hung up without answering. The set owns the connections: when the fetch ends or is dropped, so are they.
+fn ask(running: &mut JoinSet<Option<SocketAddr>>, addr: SocketAddr, board: Arc<Board>) {
     // Not `tasks.spawn`: these end with this call, and their number is bounded by it.
     #[allow(clippy::disallowed_methods)]
     running.spawn(async move {
         let asked = tokio::time::timeout(PEER_DEADLINE, peer::ask(addr, &board)).await;
         board.gone(addr);
         match asked {
-            Ok(Ok(())) => {}
-            Ok(Err(err)) => debug!(peer = %addr, %err, "no metadata from this peer"),
-            Err(_) => debug!(peer = %addr, "no metadata from this peer in time"),
+            Ok(Ok(())) => None,
+            Ok(Err(err)) => {
+                debug!(peer = %addr, %err, "no metadata from this peer");
+                Some(addr)
+            }
+            Err(_) => {
+                debug!(peer = %addr, "no metadata from this peer in time");
+                None
+            }
         }
     });
 }

@@ -1,0 +1,66 @@
+//! What differs from board to board: data only.
+
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Board {
+    name: String,
+    arch: String,
+    firmware: Firmware,
+    /// Debian package, `/backports` behind it when the stable one lacks drivers.
+    kernel: String,
+    /// Below the kernel's own folder; empty when the firmware brings one.
+    device_tree: String,
+    memory_mib_min: u64,
+    console: String,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Firmware {
+    Uefi,
+    RpiTryboot,
+}
+
+/// Every fault of one board file.
+pub fn check(text: &str) -> Vec<String> {
+    let board: Board = match toml::from_str(text) {
+        Ok(board) => board,
+        Err(err) => return vec![err.to_string().trim().into()],
+    };
+    let mut faults = Vec::new();
+    if board.name.is_empty() || board.console.is_empty() {
+        faults.push("name and console must say something".into());
+    }
+    if board.arch != "aarch64" {
+        faults.push(format!("{} is no architecture we build for", board.arch));
+    }
+    if !board.kernel.starts_with("linux-image-") {
+        faults.push(format!("{} is no kernel package", board.kernel));
+    }
+    if board.firmware == Firmware::RpiTryboot && !board.device_tree.ends_with(".dtb") {
+        faults.push("a Raspberry Pi needs its device tree named".into());
+    }
+    // The idle system takes about 60 MiB, Granary up to 128; below this there is no room for a page cache.
+    if board.memory_mib_min < 512 {
+        faults.push(format!(
+            "{} MiB of memory are too few: 512 at least",
+            board.memory_mib_min
+        ));
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_without_its_device_tree_is_found() {
+        let good = include_str!("../../hw/rpi4/board.toml");
+        assert_eq!(check(good), Vec::<String>::new());
+        let bad = good.replace("broadcom/bcm2711-rpi-4-b.dtb", "");
+        assert_eq!(check(&bad).len(), 1);
+    }
+}
