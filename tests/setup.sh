@@ -32,6 +32,7 @@ need chromium chromium
 need chromedriver chromium-driver
 need node nodejs
 need npm npm
+need pactester libpacparser1
 /usr/bin/python3 -c 'import libtorrent' 2>/dev/null || missing+=(python3-libtorrent)
 fi
 
@@ -44,17 +45,17 @@ fi
 
 [ "${1:-}" = build ] && exit 0
 
-# webtorrent and bittorrent-dht are not in Debian. Install scripts stay off: they would fetch binaries.
+# webtorrent, bittorrent-dht and axe-core (which checks that everybody can read our pages) are not in Debian. Install scripts stay off: they would fetch binaries.
 npm_dir="$cache/npm"
-if [ ! -f "$npm_dir/ready-1" ]; then
-    echo "installing webtorrent and bittorrent-dht into $npm_dir"
+if [ ! -f "$npm_dir/ready-2" ]; then
+    echo "installing webtorrent, bittorrent-dht and axe-core into $npm_dir"
     mkdir -p "$npm_dir"
     (cd "$npm_dir" && echo '{"private":true}' >package.json &&
-        npm install --ignore-scripts --no-audit --no-fund --loglevel=error webtorrent@3 bittorrent-dht@11)
+        npm install --ignore-scripts --no-audit --no-fund --loglevel=error webtorrent@3 bittorrent-dht@11 axe-core@4)
     # webtorrent 3 imports a native WebRTC module that is only needed in browsers: an empty one keeps it to TCP.
     stub="$npm_dir/node_modules/webrtc-polyfill"
     rm -rf "$stub" && mkdir -p "$stub"
     echo '{"name":"webrtc-polyfill","version":"0.0.0","type":"module","main":"index.js","exports":{".":"./index.js"}}' >"$stub/package.json"
     echo 'class X{} export { X as RTCPeerConnection, X as RTCSessionDescription, X as RTCIceCandidate }; export default {}' >"$stub/index.js"
-    touch "$npm_dir/ready-1"
+    touch "$npm_dir/ready-2"
 fi

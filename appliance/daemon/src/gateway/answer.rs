@@ -16,6 +16,7 @@ use hyper::{
 use proto::{
     name::{Domains, TLD},
     pac,
+    site::head::REFUSED,
 };
 
 use super::{
@@ -27,7 +28,7 @@ use super::{
     route::{self, Head, Names, Refusal, Route},
     site::Visit,
     special,
-    wire::{Answering, REFUSED},
+    wire::Answering,
 };
 use crate::tasks::Tasks;
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use proto::site::head;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -256,8 +257,8 @@ async fn four_hundred_shapes_are_refused_and_nothing_slips_behind_them() {
 /// excuse a smuggled request: only heads that have exactly one reading may be followed by another.
 fn closes(shape: &[u8]) -> bool {
     let mut searched = 0;
-    match super::head::end(shape, &mut searched) {
-        Ok(Some(end)) => super::head::check(&shape[..end]).is_err(),
+    match head::end(shape, &mut searched) {
+        Ok(Some(end)) => head::check(&shape[..end]).is_err(),
         _ => true,
     }
 }

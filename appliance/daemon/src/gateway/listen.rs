@@ -13,6 +13,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
+use proto::site::head;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -22,7 +23,6 @@ use tracing::{debug, warn};
 use super::{
     SiteSource,
     answer::{self, Came, Shared},
-    head,
     wire::{Open, Wire},
 };
 use crate::tasks::Tasks;

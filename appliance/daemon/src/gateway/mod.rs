@@ -3,10 +3,11 @@
 //! Must not know the DHT, peers, redb, DNS or DHCP: bytes of sites come through [`SiteSource`], figures through
 //! [`Status`], both given by `daemon.rs`.
 //!
-//! Reading order: `listen` (sockets, bounds), `wire` and `head` (one strict reading of each HTTP/1 head, deadlines), `route` (head ->
-//! what is asked, pure), `answer` (the way of a request), `opened` (sites kept open), `site` (a path of a site), `file` (a file's bytes), `special`
-//! (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (the box's own names), `page` (look), `listing_page`, `progress_page`,
-//! `error_page` (the only place that knows status codes of troubles), `reply` (headers), `body`.
+//! Reading order: `listen` (sockets, bounds), `wire` (each HTTP/1 head read once, strictly, by `proto::site::head`;
+//! deadlines), `route` (head -> what is asked, pure), `answer` (the way of a request), `opened` (sites kept open), `site` (a
+//! path of a site), `file` (a file's bytes), `special` (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (the box's own
+//! names), `page` (look), `listing_page`, `progress_page`, `error_page` (the only place that knows status codes of
+//! troubles), `reply` (headers), `body`.
 
 mod answer;
 mod archive;
@@ -14,7 +15,6 @@ mod body;
 mod box_pages;
 mod error_page;
 mod file;
-mod head;
 mod listen;
 mod listing_page;
 mod opened;

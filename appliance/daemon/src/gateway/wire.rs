@@ -19,12 +19,11 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use proto::site::head::{self, REFUSED, Refused};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
-
-use super::head::{self, Refused};
 
 /// Browsers keep connections for about a minute; longer only costs memory.
 pub const IDLE_HTTP: Duration = Duration::from_secs(60);
@@ -34,9 +33,6 @@ pub const IDLE_PROXY: Duration = Duration::from_millis(2_500);
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// A client that takes no byte for this long is gone.
 pub const WRITE_STALL: Duration = Duration::from_secs(60);
-
-/// The method of requests that stand for a refused head. Not a method any client can send: the head check knows it.
-pub const REFUSED: &str = "REFUSED";
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// What is read from the socket at once.

@@ -20,6 +20,7 @@ pub const TARGETS: &[Target] = &[
     target("tracker", wire::replies, wire::tracker),
     target("lsd", wire::announces, wire::lsd),
     target("url", wire::urls, wire::url),
+    target("head", web::heads, web::head),
     target("site", web::requests, web::site),
     target("redirects", web::rules, web::redirects),
 ];

@@ -3,7 +3,7 @@
 use proto::{
     metainfo,
     site::{
-        cache,
+        cache, head,
         listing::View,
         path::{SitePath, query_value},
         redirects::{Answer, Rules},
@@ -63,6 +63,42 @@ pub(super) fn site(input: &[u8]) -> u64 {
         found
     });
     seen(&(found, range, name.is_some()))
+}
+
+/// Heads of requests, good and bad, one after another as on a connection.
+pub(super) fn heads() -> Vec<Vec<u8>> {
+    [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.0\r\n\r\n",
+        "POST /x?y HTTP/1.1\r\nhost: b.btlink:80\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\nhello",
+        "CONNECT a.btlink:443 HTTP/1.1\r\nHost: a.btlink:443\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET http://a/ HTTP/1.1\r\nHost:a\r\nX: \ta b\t\r\n x\r\n\r\n",
+        "GET / HTTP/1.1\nHost: a\n\n",
+    ]
+    .map(|text| text.as_bytes().to_vec())
+    .to_vec()
+}
+
+pub(super) fn head(input: &[u8]) -> u64 {
+    let mut whole = 0;
+    let found = head::end(input, &mut whole);
+    // However the bytes arrive, the end is the same: a head may not be read in two ways.
+    let (mut searched, mut in_parts) = (0, Ok(None));
+    for len in 1..=input.len() {
+        in_parts = head::end(&input[..len], &mut searched);
+        if in_parts != Ok(None) {
+            break;
+        }
+    }
+    let Ok(Some(end)) = found else {
+        // More bytes can only turn "not yet" into a refusal, never into a head.
+        assert!(!matches!(in_parts, Ok(Some(_))) || found.is_err(), "{in_parts:?}");
+        return seen(&found.is_err());
+    };
+    assert_eq!(in_parts, Ok(Some(end)));
+    assert!(input[..end].ends_with(b"\r\n\r\n") && end <= head::HEAD_MAX);
+    let body = head::check(&input[..end]);
+    assert!(body.unwrap_or(0) <= head::BODY_MAX);
+    seen(&(end, body.map_err(|why| why.reason)))
 }
 
 /// A path, then the rules.

@@ -1,4 +1,4 @@
-//! One strict reading of an HTTP/1 request head (RFC 9112), or a refusal. Pure: bytes in, verdict out.
+//! One strict reading of an HTTP/1 request head (RFC 9112), or a refusal.
 
 /// Longest head, bytes.
 pub const HEAD_MAX: usize = 16 << 10;
@@ -7,6 +7,8 @@ pub const LINE_MAX: usize = 8 << 10;
 /// Longest body a form may send, bytes.
 pub const BODY_MAX: u64 = 64 << 10;
 const FIELDS_MAX: usize = 100;
+/// The method of a request of our own that stands for a refused head. No client can send it: [`check`] refuses it.
+pub const REFUSED: &str = "REFUSED";
 
 /// Why a head has no one reading. `reason` is a path-safe word that `error_page` turns into a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,9 +71,9 @@ fn too_long(inbox: &[u8], lines_end: usize) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Checks a whole head that ends in an empty line; returns the length of the body that follows.
+/// Checks a whole head that ends in an empty line (as [`end`] found it); returns the length of the body that follows.
 pub fn check(head: &[u8]) -> Result<u64, Refused> {
-    let mut lines = head[..head.len() - 4].split(|&b| b == b'\n');
+    let mut lines = head[..head.len().saturating_sub(4)].split(|&b| b == b'\n');
     let strip = |line: &'_ [u8]| line.len() - usize::from(line.ends_with(b"\r"));
     let first = lines.next().unwrap_or_default();
     let request = request_line(&first[..strip(first)])?;
@@ -101,7 +103,7 @@ fn request_line(line: &[u8]) -> Result<RequestLine, Refused> {
         return Err(REQUEST_LINE);
     };
     let letters = !method.is_empty() && method.len() <= 20 && method.iter().all(u8::is_ascii_uppercase);
-    if !letters || method == super::wire::REFUSED.as_bytes() {
+    if !letters || method == REFUSED.as_bytes() {
         return Err(refused(501, "method"));
     }
     // RFC 3986 characters and the few that browsers send unescaped; `#` and the rest never belong on the wire.
