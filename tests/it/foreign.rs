@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use harness::{
     Granary, Setup,
     foreign::{Client, Program, Role, Torrent, make_torrent},
-    sample,
+    http, sample,
     tracker::{Tracker, own_addr},
     wait_for,
 };
@@ -64,8 +64,8 @@ fn receive(program: Program, torrent: &Torrent, seed_dir: &Path, data: &Path, nu
     // ask again, as a browser does by itself.
     let url = format!("http://{}-ih.btlink/", torrent.infohash);
     wait_for("the page", Duration::from_secs(120), || {
-        let page = granary.get(&url);
-        page.status == 200 && page.text().contains(&format!("Sample {number}"))
+        let page = http::get(granary.addr("proxy"), &url, &[]);
+        page.is_ok_and(|page| page.status == 200 && page.text().contains(&format!("Sample {number}")))
     });
     keep(&granary, &torrent.infohash);
     assert_eq!(
