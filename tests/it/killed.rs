@@ -72,8 +72,8 @@ fn live_and_die(
         .start();
     let proxy = granary.addr("proxy");
     let stop = Arc::new(AtomicBool::new(false));
-    let readers = todo.iter().map(|(infohash, _)| {
-        let (url, stop) = (format!("http://{infohash}-ih.btlink/"), stop.clone());
+    let readers = todo.iter().map(|(infohash, number)| {
+        let (url, stop) = (format!("http://{infohash}-ih.btlink/site-{number}.bin"), stop.clone());
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 let _ = harness::http::get(proxy, &url, &[("sec-fetch-dest", "video")]);
