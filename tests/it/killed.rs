@@ -19,8 +19,8 @@ use store::{Config, Store};
 
 const KILLS: u32 = 200;
 /// One site's file: a quarter of a second or more at the speed below, so that most kills hit a running download.
-const LEN: usize = 1_500_000;
-const SITES: usize = 120;
+const LEN: usize = 3_000_000;
+const SITES: usize = 150;
 const SEED: u64 = 0x6772_616e;
 
 /// Sites on a Granary of its own that is never killed, as the other end.
@@ -73,7 +73,10 @@ fn live_and_die(
     let proxy = granary.addr("proxy");
     let stop = Arc::new(AtomicBool::new(false));
     let readers = todo.iter().map(|(infohash, number)| {
-        let (url, stop) = (format!("http://{infohash}-ih.btlink/site-{number}.bin"), stop.clone());
+        let (url, stop) = (
+            format!("http://{infohash}-ih.btlink/site-{number}.bin"),
+            stop.clone(),
+        );
         std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
                 let _ = harness::http::get(proxy, &url, &[("sec-fetch-dest", "video")]);
