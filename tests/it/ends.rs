@@ -1,6 +1,11 @@
 //! How Granary starts and ends: ready file, signals, exit codes, messages that say what to do.
 
-use std::{fs, net::TcpListener, process::Output, time::Duration};
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+    process::Output,
+    time::Duration,
+};
 
 use harness::{Granary, Setup, granary::cli, http, soon, wait_for};
 use rustix::process::Signal;
@@ -105,9 +110,16 @@ fn a_used_folder_opens_again_after_a_stop_and_after_a_kill() {
 #[test]
 fn a_taken_port_ends_with_5_and_names_the_option() {
     for option in ["--listen-http", "--listen-proxy", "--listen-bt", "--listen-dht"] {
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let addr = tcp.local_addr().expect("bound").to_string();
-        let udp = std::net::UdpSocket::bind(&addr).expect("the same number in UDP");
+        // The DHT speaks UDP, all others TCP.
+        let (tcp, udp) = match option {
+            "--listen-dht" => (None, Some(UdpSocket::bind("127.0.0.1:0").expect("a free port"))),
+            _ => (Some(TcpListener::bind("127.0.0.1:0").expect("a free port")), None),
+        };
+        let bound = tcp
+            .as_ref()
+            .map(TcpListener::local_addr)
+            .or(udp.as_ref().map(UdpSocket::local_addr));
+        let addr = bound.expect("one of them").expect("bound").to_string();
         let dir = tempfile::tempdir().expect("a temporary folder");
         let data = dir.path().display().to_string();
         let mut args = vec![
