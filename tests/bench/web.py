@@ -84,7 +84,8 @@ def loaded(case, process, size, run):
 def absolute(work, origin):
     """A wrk script that asks a proxy for `origin` in absolute form."""
     script = work / f"absolute-{abs(hash(origin))}.lua"
-    script.write_text(f'request = function() return wrk.format("GET", "{origin}") end\n')
+    host = origin.split("/")[2]
+    script.write_text(f'request = function() return wrk.format("GET", "{origin}", {{["Host"] = "{host}"}}) end\n')
     return ["-s", script]
 
 
