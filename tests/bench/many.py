@@ -58,9 +58,9 @@ def measured(make, torrents, folder, state):
     until(client.done, 120, f"{client.name} to be ready again", client.process, 0.005)
     resumed, cpu = time.monotonic() - begin, client.process.cpu_seconds()
     time.sleep(3)
-    before = client.process.cpu_seconds()
+    before = client.process.run_nanoseconds()
     time.sleep(IDLE_SECONDS)
-    idle, memory = client.process.cpu_seconds() - before, client.process.memory()
+    idle, memory = (client.process.run_nanoseconds() - before) / 1e9, client.process.memory()
     client.process.stop()
     return {"client": client.name, "sites": len(torrents), "add s": added, "resume s": resumed, "resume cpu s": cpu,
             "idle cpu %": idle / IDLE_SECONDS * 100, "rss MiB": memory["rss"], "anon MiB": memory["anon"]}
