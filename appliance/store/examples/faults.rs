@@ -15,18 +15,17 @@ fn main() {
         .position(|arg| arg == "--images")
         .and_then(|at| args.get(at + 1)?.parse::<u64>().ok());
     let wanted = wanted.unwrap_or(20_000);
-    let (mut images, mut double, mut bad, mut seed) = (0, 0, 0, 1_000);
+    let (mut images, mut double, mut lost, mut bad, mut seed) = (0, 0, 0, 0, 1_000);
     while images < wanted {
         let score = cut_campaign(Plant::Nothing, seed, 80, 100);
-        (images, double, bad) = (
-            images + score.images,
-            double + score.double,
-            bad + score.bad.len(),
-        );
+        (images, double) = (images + score.images, double + score.double);
+        (lost, bad) = (lost + score.lost, bad + score.bad.len());
         score.bad.iter().for_each(|text| println!("{text}"));
         seed += 1;
         if seed % 10 == 0 {
-            println!("power cuts: {images} single, {double} double, {bad} bad");
+            println!(
+                "power cuts: {images} single, {double} double, {lost} with the state file lost, {bad} bad"
+            );
         }
     }
     let mut runs = 0;
@@ -41,6 +40,8 @@ fn main() {
             }
         }
     }
-    println!("power cuts: {images} single, {double} double; failed operations: {runs}; bad: {bad}");
+    println!(
+        "power cuts: {images} single, {double} double, {lost} with the state file lost; failed operations: {runs}; bad: {bad}"
+    );
     assert_eq!(bad, 0, "see the lines above");
 }

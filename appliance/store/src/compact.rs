@@ -71,7 +71,9 @@ impl Core {
         // A segment that is nearly full of live bytes costs more to move than it gives back.
         let worst = wastes
             .into_iter()
-            .filter(|(waste, no, on_disk)| waste * 20 > *on_disk && !condemned.contains(no))
+            .filter(|(waste, no, on_disk)| {
+                waste * 20 > *on_disk && !condemned.contains(no) && !self.is_strange(*no)
+            })
             .max();
         Ok(worst.map(|(_, no, _)| no))
     }

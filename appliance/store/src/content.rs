@@ -22,7 +22,7 @@ impl Core {
         if known.is_none() {
             self.disk.make_folder(Place::Content)?;
         }
-        match (self.marker(), known) {
+        let here = match (self.marker(), known) {
             (Ok(Some(found)), Some(known)) if found == known => self.disk.lock(Place::Content),
             (Ok(Some(_)), Some(_)) => self.detach("another Granary's content lies in the folder"),
             (Ok(None), Some(_)) => self.detach("the folder is there, but not the content of this Granary"),
@@ -31,7 +31,8 @@ impl Core {
                 self.segments.shut_all();
                 Err(err)
             }
-        }
+        };
+        here.and_then(|()| self.take_in())
     }
 
     /// Notices that the disk was pulled out although nobody reads or writes.
@@ -96,7 +97,7 @@ impl Core {
             let mut unsure = BTreeSet::new();
             for entry in txn.open_table(SEGMENTS)?.range::<u32>(..)? {
                 let (no, row) = entry?;
-                if row.value().2 != 0 {
+                if row.value().2 == 1 {
                     unsure.insert(no.value());
                 }
             }

@@ -13,7 +13,9 @@ use redb::WriteTransaction;
 
 use crate::{
     Config, DurableListener, Error, TickReport, UnixSecs,
+    adopt::{Adoption, OPEN_BYTES, TICK_BYTES},
     cache::CellCache,
+    copy::Copy,
     damage::Suspects,
     disk::{Disk, Place},
     file::Db,
@@ -40,6 +42,11 @@ pub(crate) struct Core {
     pub config: Config,
     pub disk: Arc<dyn Disk>,
     pub state: Db,
+    pub copy: Copy,
+    pub adoption: Mutex<Adoption>,
+    /// Set when a look at the whole state found it damaged.
+    pub rotten_state: Mutex<Option<String>>,
+    pub state_looked: Mutex<bool>,
     pub segments: Segments,
     pub writer: Mutex<Writer>,
     pub pending: Mutex<Pending>,
@@ -88,10 +95,14 @@ pub(crate) struct Writer {
 impl Core {
     pub fn open(disk: Arc<dyn Disk>, config: Config, now: UnixSecs) -> Result<Arc<Core>, Error> {
         disk.lock(Place::State)?;
-        let (state, damaged) = state::open(&disk)?;
+        let (state, copy, damaged) = state::open(&disk)?;
         let core = Core {
             segments: Segments::new(disk.clone()),
             state,
+            copy,
+            adoption: Mutex::default(),
+            rotten_state: Mutex::default(),
+            state_looked: Mutex::default(),
             disk,
             config,
             writer: Mutex::new(Writer {
@@ -116,7 +127,7 @@ impl Core {
             now: AtomicU64::new(now),
         };
         if let Some(text) = damaged {
-            tracing::error!(reason = %text, "the store's state was damaged; it starts anew");
+            tracing::error!(reason = %text, "the store's state was damaged; it is made anew");
         }
         if let Err(err) = core.attach() {
             if matches!(err, Error::InUse(_)) {
@@ -125,6 +136,13 @@ impl Core {
             core.suspend(&err);
         }
         core.writer.held().unsure = core.unsure_segments()?;
+        core.find_strange()?;
+        core.tend_new_copy();
+        // What a small household has is there at once; the rest follows in `tick`.
+        if core.writable().is_ok() {
+            let adopted = core.adopt(OPEN_BYTES);
+            let _ = core.noted(adopted);
+        }
         Ok(Arc::new(core))
     }
 
@@ -205,7 +223,10 @@ impl Core {
         }
         self.tell();
         report.rotten.append(&mut self.lost.held());
-        report.trouble = self.trouble.held().as_ref().map(Error::to_string);
+        let trouble = self.trouble.held().as_ref().map(Error::to_string);
+        report.trouble = trouble
+            .or_else(|| self.rotten_state.held().clone())
+            .or_else(|| self.adoption_text());
         Ok(report)
     }
 
@@ -217,6 +238,9 @@ impl Core {
         }
         self.commit_due(now)?;
         self.keep_ballast()?;
+        self.tend_copy();
+        self.check_large_state();
+        self.adopt(TICK_BYTES)?;
         self.look_at_unsure()?;
         self.tend_suspects()?;
         self.sweep()?;
@@ -270,6 +294,7 @@ impl Core {
         let _writer = self.writer.held();
         self.segments.shut_all();
         self.state.shut();
+        self.copy.db.shut();
         flushed
     }
 }

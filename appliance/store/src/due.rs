@@ -6,6 +6,7 @@ use redb::WriteTransaction;
 
 use crate::{
     DueKind, Error, UnixSecs,
+    copy::Kept,
     core::Core,
     tables::{DUE, DUE_OF, SETTINGS},
 };
@@ -30,7 +31,7 @@ impl Core {
         if value.len() > SETTING_BYTES_MAX || key.len() > 1024 {
             return Err(Error::Quota(format!("setting {key}: {} bytes", value.len())));
         }
-        self.state_write(|txn| {
+        self.state_kept(Kept::Setting(key), |txn| {
             txn.open_table(SETTINGS)?.insert(key, value)?;
             Ok(())
         })

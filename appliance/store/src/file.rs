@@ -59,7 +59,7 @@ impl Db {
     pub fn open_writing(&self, create: bool) -> Result<(), Error> {
         let mut slot = self.slot.alone();
         if slot.serves(true).is_none() {
-            *slot = Slot::Shut;
+            close(&mut slot);
             *slot = self.open(create, true).map_err(|err| err.at(&self.name))?;
         }
         Ok(())
@@ -88,9 +88,30 @@ impl Db {
     /// Closes the file; the next use opens it again.
     pub fn shut(&self) {
         let mut slot = self.slot.alone();
-        let old = std::mem::replace(&mut *slot, Slot::Shut);
-        // Closing commits redb's allocator state and may fail or, on a damaged file, panic; neither matters any more.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
+        close(&mut slot);
+    }
+
+    /// Looks at every checksum of the file; nobody else can use it meanwhile. redb looks at none of them when it reads.
+    pub fn check(&self) -> Result<(), Error> {
+        self.open_writing(false)?;
+        let mut slot = self.slot.alone();
+        let Slot::Writing(db) = &mut *slot else {
+            return Ok(());
+        };
+        let checked = catch_unwind(AssertUnwindSafe(|| db.check_integrity()));
+        let checked = checked.map_err(|_| Error::Damaged("redb cannot make sense of the file".into()));
+        match checked.and_then(|done| Ok(done?)) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                tracing::debug!(file = %self.name, "redb put the free lists of a file right");
+                Ok(())
+            }
+            Err(err) => {
+                drop(slot);
+                self.shut();
+                Err(err.at(&self.name))
+            }
+        }
     }
 
     fn with<T>(&self, writable: bool, deed: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
@@ -162,6 +183,12 @@ impl Db {
             Ok(out)
         })
     }
+}
+
+/// Closing commits redb's allocator state and may fail or, on a damaged file, panic; neither matters any more.
+fn close(slot: &mut Slot) {
+    let old = std::mem::replace(slot, Slot::Shut);
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
 }
 
 /// redb wants the backend by value.

@@ -3,7 +3,7 @@
 //!
 //! In reading order: `tables` (what lies on disk), `cells` (how a piece is cut), `disk` and `file` (files below redb),
 //! `core` (the shared value and its periodic work), `sites` (rows), `pieces` and `pending` (bytes), `commit` (what makes
-//! them held), `recover` (after a crash), `removal`, `compact`, `rot`, `scrub`, `quota`, `ballast`.
+//! them held), `copy`, `rebuild` and `adopt` (when the state is lost), `recover` (after a crash), `removal`, `compact`, `rot`, `scrub`, `quota`, `ballast`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -12,6 +12,7 @@ use proto::{id::InfoHash, metainfo::Info};
 
 use crate::locks::Lock;
 
+mod adopt;
 mod audit;
 mod ballast;
 mod cache;
@@ -19,6 +20,7 @@ mod cells;
 mod commit;
 mod compact;
 mod content;
+mod copy;
 mod core;
 mod damage;
 #[doc(hidden)]
@@ -34,6 +36,7 @@ mod pending;
 mod pieces;
 mod placement;
 mod quota;
+mod rebuild;
 mod recover;
 mod removal;
 mod rot;
@@ -249,7 +252,7 @@ pub struct TickReport {
     pub rotten: Vec<(InfoHash, u32)>,
     /// Visited sites that gave way.
     pub evicted: Vec<InfoHash>,
-    /// Why writing is suspended, when it is.
+    /// Why writing is suspended, when it is; or what is still missing after the records were damaged.
     pub trouble: Option<String>,
 }
 

@@ -33,20 +33,24 @@ pub(crate) fn clean(disk: &dyn Disk) -> Result<(), Error> {
     }
 }
 
-/// Brings an existing file to this program's format.
-pub(crate) fn run(disk: &Arc<dyn Disk>, db: &Db) -> Result<(), Error> {
-    run_steps(disk, db, STEPS)
+/// Brings an existing file to this program's format. `look`: at all its checksums first, because a table whose name is
+/// damaged would be taken for a missing one.
+pub(crate) fn run(disk: &Arc<dyn Disk>, db: &Db, look: bool) -> Result<(), Error> {
+    run_steps(disk, db, STEPS, look)
 }
 
-pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step]) -> Result<(), Error> {
+pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step], look: bool) -> Result<(), Error> {
     let known = steps.len() as u32 + 1;
-    let found = format_of(db)?;
+    let found = format_of(db, look)?;
     if found > known {
         return Err(Error::TooNew {
             found,
             known,
             path: STATE_FILE.into(),
         });
+    }
+    if look {
+        db.check()?;
     }
     if found == known {
         db.open_writing(false)?;
@@ -79,7 +83,7 @@ pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step]) -> Result
 }
 
 /// A file without a format was being made when the power went: nothing was ever acknowledged from it.
-fn format_of(db: &Db) -> Result<u32, Error> {
+fn format_of(db: &Db, look: bool) -> Result<u32, Error> {
     let found = db.read(|txn| match meta(txn, "format") {
         Ok(found) => Ok(found),
         Err(Error::Damaged(_)) if txn.list_tables()?.next().is_none() => Ok(None),
@@ -88,6 +92,9 @@ fn format_of(db: &Db) -> Result<u32, Error> {
     match found {
         Some(found) => u32::try_from(found).map_err(|_| Error::Damaged("format number".into())),
         None => {
+            if look {
+                db.check()?;
+            }
             db.open_writing(false)?;
             db.write(make_tables)?;
             Ok(FORMAT)
@@ -128,7 +135,7 @@ mod tests {
     fn a_file_of_each_old_format_opens() {
         for format in 1..=FORMAT {
             let (_dir, disk, db) = with_old_file(format);
-            run(&disk, &db).expect("opens");
+            run(&disk, &db, true).expect("opens");
             assert_eq!(setting(&db, "colour").as_deref(), Some(&b"green"[..]));
         }
     }
@@ -139,19 +146,19 @@ mod tests {
         std::fs::write(dir.path().join(COPY), b"the rest of a migration that was cut").expect("writes");
         clean(disk.as_ref()).expect("cleans");
         let broken: Step = |_| Err(Error::Damaged("planted".into()));
-        assert!(run_steps(&disk, &db, &[step, broken]).is_err());
+        assert!(run_steps(&disk, &db, &[step, broken], true).is_err());
         assert_eq!(
             setting(&db, "moved"),
             None,
             "the file is untouched until the copy is whole"
         );
         clean(disk.as_ref()).expect("cleans");
-        run_steps(&disk, &db, &[step]).expect("migrates");
+        run_steps(&disk, &db, &[step], true).expect("migrates");
         assert_eq!(setting(&db, "moved").as_deref(), Some(&b"yes"[..]));
         assert_eq!(setting(&db, "colour").as_deref(), Some(&b"green"[..]));
         db.shut();
         assert!(matches!(
-            run_steps(&disk, &db, &[]),
+            run_steps(&disk, &db, &[], true),
             Err(Error::TooNew {
                 found: 2,
                 known: 1,

@@ -20,7 +20,8 @@ impl Core {
         let live = |no: u32| rows.iter().find(|row| row.0 == no).map_or(0, |row| row.1);
         let first = arrivals.first().map_or(0, |arrival| u64::from(arrival.len));
         let fits = |no: u32| live(no) == 0 || live(no) + first <= max;
-        let usable = |no: u32| writer.emptying != Some(no) && !writer.condemned.contains(&no);
+        let usable =
+            |no: u32| writer.emptying != Some(no) && !writer.condemned.contains(&no) && !self.is_strange(no);
         let target = writer
             .target
             .filter(|no| rows.iter().any(|row| row.0 == *no) && usable(*no) && fits(*no));

@@ -7,6 +7,7 @@ use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
     Error,
+    copy::Kept,
     core::Core,
     disk::Place,
     due::clear_due,
@@ -27,7 +28,7 @@ impl Core {
     pub fn remove_site(&self, ih: &InfoHash) -> Result<(), Error> {
         {
             let _writer = self.writer.held();
-            let no = self.state_free(|txn| {
+            let no = self.state_kept_free(Kept::Sites(&[*ih]), |txn| {
                 let site = find_in(txn, ih)?.ok_or(Error::Unknown(*ih))?;
                 txn.open_table(SITES)?.remove(ih.0)?;
                 txn.open_table(NUMBERS)?.remove(site.no)?;
@@ -129,7 +130,7 @@ impl Core {
         let row = self.segment_rows()?.into_iter().find(|row| row.0 == segment);
         let empty = row.is_none_or(|(_, _, pieces)| pieces == 0);
         let in_use = self.pending.held().seats().any(|seat| seat.segment == segment);
-        if !empty || in_use || writer.unsure.contains(&segment) {
+        if !empty || in_use || writer.unsure.contains(&segment) || self.is_strange(segment) {
             return Ok(false);
         }
         self.state_free(|txn| {

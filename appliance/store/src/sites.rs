@@ -8,6 +8,7 @@ use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
     Error, Keep, SiteRow, UnixSecs,
+    copy::Kept,
     core::Core,
     locks::{Lock, Shared},
     site_memory::{Bits, SiteMemory},
@@ -98,7 +99,7 @@ impl Core {
             downloaded: 0,
             trackers: bounded(trackers.iter()),
         };
-        self.state_write(|txn| {
+        self.state_kept(Kept::Sites(&[info.infohash]), |txn| {
             let no = next_number(txn, "next_site")?;
             txn.open_table(INFOS)?.insert(no, raw_info)?;
             if hashes_at.is_none() {
@@ -116,6 +117,7 @@ impl Core {
             )
         })?;
         self.memory(&info.infohash)?;
+        self.search_again();
         Ok(self.site(&info.infohash)?.unwrap_or(row))
     }
 
@@ -141,7 +143,7 @@ impl Core {
 
     /// Changes one row.
     pub fn change(&self, ih: &InfoHash, deed: impl Fn(&mut Site)) -> Result<(), Error> {
-        self.state_write(|txn| {
+        self.state_kept(Kept::Sites(&[*ih]), |txn| {
             let mut site = find_in(txn, ih)?.ok_or(Error::Unknown(*ih))?;
             deed(&mut site);
             store_row(txn, &site)

@@ -6,6 +6,7 @@ use proto::id::InfoHash;
 
 use crate::{
     Error, SiteRow, UnixSecs,
+    copy::Kept,
     core::Core,
     locks::Lock,
     sites::{find_in, store_row},
@@ -60,6 +61,7 @@ impl Core {
         if soft.is_empty() {
             return Ok(());
         }
+        let turn = self.copy.turn.held();
         let written = self.state_write(|txn| {
             for (ih, soft) in &soft {
                 if let Some(mut site) = find_in(txn, ih)? {
@@ -69,6 +71,11 @@ impl Core {
             }
             Ok(())
         });
+        if written.is_ok() {
+            let sites: Vec<InfoHash> = soft.keys().copied().collect();
+            self.copy_rows(Kept::Sites(&sites));
+        }
+        drop(turn);
         if written.is_err() {
             let mut now = self.soft.held();
             for (ih, old) in soft {

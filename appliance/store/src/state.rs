@@ -6,9 +6,12 @@ use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 
 use crate::{
     Error,
+    copy::{Copy, ROWS},
+    core::Core,
     disk::{Disk, Place},
     file::Db,
-    migrate,
+    locks::Lock,
+    migrate, rebuild,
     tables::{
         DEAD, DUE, DUE_OF, FORMAT, HASHES, HAVE, INFOS, JOBS, META, NUMBERS, PIECES, SCRUB, SEGMENTS,
         SETTINGS, SITES, UNLINKS,
@@ -20,32 +23,96 @@ pub(crate) const STATE_FILE: &str = "state.redb";
 /// More: a large store's rows are found with fewer reads. Less: less memory.
 const CACHE_BYTES: usize = 6 << 20;
 
-/// Opens the state, making, migrating or setting aside the file as needed. The second value says whether a damaged
-/// file was set aside.
-pub(crate) fn open(disk: &Arc<dyn Disk>) -> Result<(Db, Option<String>), Error> {
+/// A larger file is looked at as a whole in the first tick, so that opening stays quick.
+pub(crate) const CHECK_BYTES: u64 = 32 << 20;
+/// A file of this name asks for a look at the whole state when it is opened next.
+const SUSPECT: &str = "state.suspect";
+
+/// Opens the state and its copy, making, migrating, rebuilding or setting aside the file as needed. The last value says
+/// what was wrong and what was done.
+pub(crate) fn open(disk: &Arc<dyn Disk>) -> Result<(Db, Copy, Option<String>), Error> {
     let db = Db::new(disk.clone(), Place::State, STATE_FILE.into(), CACHE_BYTES);
+    let copy = Copy::new(disk.clone());
     migrate::clean(disk.as_ref())?;
-    match prepare(disk, &db) {
-        Ok(()) => Ok((db, None)),
+    match prepare(disk, &db, &copy) {
+        Ok(()) => Ok((db, copy, None)),
         Err(Error::Damaged(text)) => {
             db.shut();
-            let aside = set_aside(disk.as_ref(), STATE_FILE)?;
-            prepare(disk, &db)?;
-            Ok((db, Some(format!("{text}; the old file is kept as {aside}"))))
+            let aside = if is_there(disk)? {
+                format!(
+                    "the old file is kept as {}",
+                    set_aside(disk.as_ref(), STATE_FILE)?
+                )
+            } else {
+                "there is no file to keep".into()
+            };
+            let done = rebuild::run(disk, &copy)?;
+            let _ = disk.remove(Place::State, SUSPECT);
+            prepare(disk, &db, &copy)?;
+            Ok((db, copy, Some(format!("{text}; {aside}; {done}"))))
         }
         Err(err) => Err(err),
     }
 }
 
-fn prepare(disk: &Arc<dyn Disk>, db: &Db) -> Result<(), Error> {
-    let there = disk.list(Place::State)?.iter().any(|name| name == STATE_FILE);
-    if there {
-        match migrate::run(disk, db) {
-            Ok(()) => Ok(disk.sync_folder(Place::State)?),
+fn is_there(disk: &Arc<dyn Disk>) -> Result<bool, Error> {
+    Ok(disk.list(Place::State)?.iter().any(|name| name == STATE_FILE))
+}
+
+/// Whether the file is not older than its copy, and the copy lacks nothing.
+fn examine(db: &Db, copy: &Copy) -> Result<(), Error> {
+    let seen = db.read(|txn| meta(txn, ROWS))?.unwrap_or(0);
+    match copy.rows() {
+        // The copy is written second: redb fell back to an older commit, or the file was exchanged.
+        Some(copied) if copied > seen => Err(Error::Damaged("the file is older than its copy".into())),
+        copied => {
+            copy.set_behind(copied != Some(seen));
+            Ok(())
+        }
+    }
+}
+
+impl Core {
+    /// Once in a life: the look at a state too large for it while opening.
+    pub fn check_large_state(&self) {
+        let mut looked = self.state_looked.held();
+        if std::mem::replace(&mut *looked, true) {
+            return;
+        }
+        let large = self
+            .disk
+            .used(Place::State, STATE_FILE)
+            .is_ok_and(|bytes| bytes > CHECK_BYTES);
+        if large && let Err(err @ Error::Damaged(_)) = self.state.check() {
+            let _ = self
+                .disk
+                .write_file(Place::State, SUSPECT, b"look at state.redb\n");
+            tracing::error!(%err, "the store's state is damaged; it is made anew at the next start");
+            *self.rotten_state.held() = Some(format!(
+                "the store's records are damaged ({err}). They are made anew from their copy and the content when Granary \
+                 is started again: restart it soon."
+            ));
+        }
+    }
+}
+
+fn prepare(disk: &Arc<dyn Disk>, db: &Db, copy: &Copy) -> Result<(), Error> {
+    if is_there(disk)? {
+        let suspect = disk.list(Place::State)?.iter().any(|name| name == SUSPECT);
+        let look = suspect || disk.used(Place::State, STATE_FILE)? <= CHECK_BYTES;
+        let opened = migrate::run(disk, db, look)
+            .and_then(|()| Ok(disk.sync_folder(Place::State)?))
+            .and_then(|()| examine(db, copy));
+        if suspect && opened.is_ok() {
+            let _ = disk.remove(Place::State, SUSPECT);
+        }
+        match opened {
             // What cannot be written now can still be read; `tick` tries again.
             Err(Error::Full(_) | Error::ReadOnly(_) | Error::Denied(_)) => db.read(check_tables),
             other => other,
         }
+    } else if copy.is_there()? {
+        Err(Error::Damaged("the file is missing".into()))
     } else {
         db.open_writing(true)?;
         db.write(make_tables)?;

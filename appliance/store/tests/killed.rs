@@ -67,7 +67,7 @@ fn after_each_of_two_hundred_kills_every_piece_called_held_is_there() {
         let (dir, seed) = job.split_once('|').expect("folder and seed");
         return child(Path::new(dir), seed.parse().expect("number"));
     }
-    let dir = tempfile::tempdir().expect("folder");
+    let dir = world::quick_folder();
     std::fs::create_dir_all(dir.path().join("content")).expect("folder");
     let torrents = torrents();
     let (mut checked, mut opens, mut refetch) = (0, Vec::new(), 0);

@@ -27,6 +27,13 @@ pub fn config(dir: &Path) -> Config {
     }
 }
 
+/// A folder in memory where there is one: what a killed process wrote is there without any fsync.
+pub fn quick_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .expect("folder")
+}
+
 pub fn open(dir: &Path) -> Store {
     std::fs::create_dir_all(dir.join("content")).expect("content folder");
     Store::open(config(dir), 1).expect("store opens")

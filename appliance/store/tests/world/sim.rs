@@ -92,6 +92,19 @@ pub struct Image {
     files: Vec<(Name, Vec<u8>)>,
 }
 
+impl Image {
+    /// The same without one file.
+    pub fn without(&self, place: Place, name: &str) -> Image {
+        let files = self
+            .files
+            .iter()
+            .filter(|file| file.0 != (place, name.to_string()));
+        Image {
+            files: files.cloned().collect(),
+        }
+    }
+}
+
 impl SimDisk {
     pub fn new(plant: Plant) -> Self {
         Self {

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use granary_store::{Config, Keep, Store};
+use granary_store::{Config, Keep, Store, disk::Place};
 use proto::id::InfoHash;
 
 use super::{
@@ -213,10 +213,28 @@ pub fn check(store: &Store, torrents: &[Torrent], promises: &Promises) -> Result
 /// Opens an image, checks it, lets it recover, checks again, and works on.
 pub fn survive(image: &Image, torrents: &[Torrent], promises: &Promises) -> Result<(), String> {
     let disk = SimDisk::from_image(image);
-    recover(&disk, torrents, promises)
+    if recover(&disk, torrents, promises)? > 0 {
+        return Err("orphans stay".into());
+    }
+    Ok(())
 }
 
-fn recover(disk: &SimDisk, torrents: &[Torrent], promises: &Promises) -> Result<(), String> {
+/// The same when the state file is lost with the power, and the power goes again while it is made anew. What no site
+/// wants may stay then.
+fn survive_loss(image: &Image, torrents: &[Torrent], promises: &Promises, seed: u64) -> Result<(), String> {
+    let image = image.without(Place::State, "state.redb");
+    let disk = SimDisk::from_image(&image);
+    recover(&disk, torrents, promises).map_err(|text| format!("state lost: {text}"))?;
+    let disk = SimDisk::from_image(&image);
+    let again = second_image(&disk, promises, 1 + Dice(seed | 1).roll(600), seed);
+    let Some(again) = again else { return Ok(()) };
+    let disk = SimDisk::from_image(&again);
+    recover(&disk, torrents, promises).map_err(|text| format!("state lost, cut while made anew: {text}"))?;
+    Ok(())
+}
+
+/// Opens and recovers; returns how many orphans stay.
+fn recover(disk: &SimDisk, torrents: &[Torrent], promises: &Promises) -> Result<u64, String> {
     let shared: Shared = Arc::new(Mutex::new(promises.clone()));
     let store = open(disk, &shared).map_err(|err| format!("opening: {err}"))?;
     check(&store, torrents, promises)?;
@@ -234,11 +252,7 @@ fn recover(disk: &SimDisk, torrents: &[Torrent], promises: &Promises) -> Result<
     let promises = locked(&shared).clone();
     check(&store, torrents, &promises)?;
     let audit = store.audit().map_err(|err| format!("audit: {err}"))?;
-    if audit.orphans > 0 {
-        Err(format!("{} orphans stay", audit.orphans))
-    } else {
-        Ok(())
-    }
+    Ok(audit.orphans)
 }
 
 /// Counts of a campaign.
@@ -246,6 +260,8 @@ fn recover(disk: &SimDisk, torrents: &[Torrent], promises: &Promises) -> Result<
 pub struct Score {
     pub images: u64,
     pub double: u64,
+    /// Images that lost their state file too.
+    pub lost: u64,
     pub bad: Vec<String>,
 }
 
@@ -275,8 +291,14 @@ pub fn cut_campaign(plant: Plant, seed: u64, deeds: u64, cuts: u64) -> Score {
             let no = score.images;
             score.bad.push(format!("seed {seed}, image {no}: {text}"));
         }
-        if score.images.is_multiple_of(4) {
-            let turn = score.images;
+        let turn = score.images;
+        if turn % 4 == 2 && plant == Plant::Nothing {
+            score.lost += 1;
+            if let Err(text) = survive_loss(image, &list, &promised, seed ^ turn << 8) {
+                score.bad.push(format!("seed {seed}, image {turn}: {text}"));
+            }
+        }
+        if turn.is_multiple_of(4) {
             drop(score);
             let bad = cut_twice(image, &list, &promised, seed ^ turn);
             let mut score = for_hook.lock().expect("one thread");
@@ -296,21 +318,26 @@ pub fn cut_campaign(plant: Plant, seed: u64, deeds: u64, cuts: u64) -> Score {
 /// A second cut while the first one is recovered from.
 fn cut_twice(image: &Image, torrents: &[Torrent], promises: &Promises, seed: u64) -> Option<String> {
     let disk = SimDisk::from_image(image);
-    let at = 1 + Dice(seed | 1).roll(120);
+    let image = second_image(&disk, promises, 1 + Dice(seed | 1).roll(120), seed)?;
+    // What the recovery itself acknowledged before the second cut is not known here; what was promised before it is.
+    survive(&image, torrents, promises).err()
+}
+
+/// What is left when the power goes at operation `at` of opening and the first ticks.
+fn second_image(disk: &SimDisk, promises: &Promises, at: u64, seed: u64) -> Option<Image> {
     let second: Arc<Mutex<Option<Image>>> = Arc::default();
     let kept = second.clone();
     disk.cut_at(vec![at], seed, move |image| {
         *kept.lock().expect("one thread") = Some(image.clone())
     });
     let shared: Shared = Arc::new(Mutex::new(promises.clone()));
-    if let Ok(store) = open(&disk, &shared) {
+    if let Ok(store) = open(disk, &shared) {
         for now in 1..3 {
             let _ = store.tick(now * 1000);
         }
     }
-    let image = second.lock().expect("one thread").take()?;
-    // What the recovery itself acknowledged before the second cut is not known here; what was promised before it is.
-    survive(&image, torrents, promises).err()
+    let mut second = second.lock().expect("one thread");
+    second.take()
 }
 
 /// Fails the n-th operation of a workload; afterwards nothing promised is lost, and the store recovers by itself.
