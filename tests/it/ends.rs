@@ -231,12 +231,54 @@ fn a_hangup_reloads_the_config_and_a_faulty_one_changes_nothing() {
         .start();
     granary.process.signal(Signal::HUP);
     wait_for("the reload", soon(), || granary.log().contains("config reloaded"));
+    assert_eq!(granary.status()["upload_bytes_per_sec_max"], 100_000);
+    fs::write(&file, "[swarm]\nschedule = ['daily 0-24 up=200000 down=300000']\n").expect("writable");
+    granary.process.signal(Signal::HUP);
+    wait_for("the schedule to be in force", soon(), || {
+        let status = granary.status();
+        status["upload_bytes_per_sec_max"] == 200_000 && status["download_bytes_per_sec_max"] == 300_000
+    });
     fs::write(&file, "nonsense = 1\n").expect("writable");
     granary.process.signal(Signal::HUP);
     wait_for("the refusal", soon(), || {
         granary.log().contains("config not reloaded")
     });
     assert_eq!(granary.status()["pid"], granary.process.pid());
+}
+
+#[test]
+fn both_doors_tell_the_same_figures_in_the_same_words() {
+    let granary = Granary::start();
+    let page = http::get(granary.addr("http"), "/api/v1/status", &[]).expect("the status").json();
+    let told = granary.status();
+    for word in [
+        "version",
+        "peers",
+        "dht_nodes",
+        "down_bytes_per_sec",
+        "up_bytes_per_sec",
+        "downloaded",
+        "uploaded",
+        "download_bytes_per_sec_max",
+        "upload_bytes_per_sec_max",
+        "fetching",
+        "port_mapping",
+    ] {
+        assert!(!page[word].is_null(), "the page does not tell {word}: {page}");
+        assert_eq!(page[word], told[word], "{word}");
+    }
+    let words = told["port_mapping"].as_str().expect("a sentence");
+    assert!(words.starts_with("off:") && words.contains("--upnp"), "{words}");
+}
+
+#[test]
+fn what_the_fetch_engine_grumbles_about_is_not_logged() {
+    let mut granary = Setup::default().arg("--log").arg("debug").start();
+    assert_eq!(granary.stop(), 0);
+    let log = granary.log();
+    assert!(log.contains("DHT node started"), "{log}");
+    assert!(!log.contains(" librqbit"), "{log}");
+    assert!(!log.contains("WARN"), "an ordinary stop is no trouble: {log}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The wall clock. Waiting is `tokio::time`'s; the date comes only from here, so that tests and boards without a battery
 //! clock can be given another one.
 
+use chrono::{DateTime, Datelike, Local, TimeZone, Timelike};
 use std::{
     sync::{
         Arc,
@@ -31,5 +32,41 @@ impl Clock {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_secs());
         system.saturating_add_signed(self.offset_secs.load(Ordering::Relaxed))
+    }
+
+    /// The hour of the household's week, 0 = Monday 00:00, and the seconds until the next one begins. The time zone is the
+    /// system's.
+    pub fn hour_of_week(&self) -> (u16, u64) {
+        let utc = i64::try_from(self.now_secs())
+            .ok()
+            .and_then(|secs| DateTime::from_timestamp(secs, 0))
+            .unwrap_or_default();
+        hour_of(&utc.with_timezone(&Local))
+    }
+}
+
+fn hour_of<Z: TimeZone>(now: &DateTime<Z>) -> (u16, u64) {
+    let hour = now.weekday().num_days_from_monday() * 24 + now.hour();
+    let gone = now.minute() * 60 + now.second();
+    (hour as u16, u64::from(3600 - gone.min(3599)))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::FixedOffset;
+
+    use super::*;
+
+    #[test]
+    fn the_week_begins_on_monday_at_midnight_of_the_household() {
+        let kathmandu = FixedOffset::east_opt(20_700).expect("an offset of less than a day");
+        let at = |secs| {
+            let utc = DateTime::from_timestamp(secs, 0).expect("a date");
+            hour_of(&utc.with_timezone(&kathmandu))
+        };
+        // Sunday, 4 January 1970, 18:15 UTC is Monday 00:00 there.
+        assert_eq!(at(324_900), (0, 3600));
+        assert_eq!(at(324_899), (167, 1));
+        assert_eq!(at(324_900 + 25 * 3600 + 600), (25, 3000));
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     sites::Sites,
     swarm::{
         self, Swarm, SwarmConfig,
-        limits::{self, Rates},
+        limits::{Rates, Schedule, Settings, Span},
     },
     tasks::Tasks,
 };
@@ -152,12 +152,8 @@ impl Daemon {
 
     /// SIGHUP: limits take effect at once; what else changed needs a restart, which is said in the log.
     pub fn reload(&self, config: &Config) {
-        let settings = limits::Settings {
-            rates: rates(config),
-            ..limits::Settings::default()
-        };
-        self.handles.swarm.limits().set(settings);
-        info!("config reloaded: rates took effect; other changes need a restart");
+        self.handles.swarm.limits().set(limits(config));
+        info!("config reloaded: rates and their schedule took effect; other changes need a restart");
     }
 
     /// Ends everything in order. Never hangs: every step has its deadline.
@@ -279,26 +275,38 @@ fn swarm_config(config: &Config) -> SwarmConfig {
     to.interfaces = config.interface.iter().cloned().collect();
     to.upnp = config.upnp;
     to.peers.clone_from(&config.peers);
-    to.rates = rates(config);
+    to.limits = limits(config);
+    to.upload = config.upload;
     to
 }
 
-fn rates(config: &Config) -> Rates {
-    Rates {
+fn limits(config: &Config) -> Settings {
+    let rates = Rates {
         up: config.upload_bytes_per_sec,
         down: config.download_bytes_per_sec,
+    };
+    let spans = config.schedule.iter().map(|hours| Span {
+        from: hours.from,
+        until: hours.until,
+        rates: Rates {
+            up: hours.up.unwrap_or(rates.up),
+            down: hours.down.unwrap_or(rates.down),
+        },
+    });
+    Settings {
+        rates,
+        schedule: Schedule::new(spans.collect()),
+        ..Settings::default()
     }
 }
 
 /// What the start page shows.
 fn figures(swarm: &Swarm, db: &Db) -> serde_json::Value {
-    let status = swarm.status();
     let sites = db.store().usage().map_or(0, |usage| usage.sites);
-    serde_json::json!({
-        "version": env!("CARGO_PKG_VERSION"), "sites": sites, "peers": status.peers, "dht_nodes": status.dht_nodes,
-        "down_bytes_per_sec": status.down_bps, "up_bytes_per_sec": status.up_bps, "fetching": status.fetching.len(),
-        "port_mapping": status.port_mapping,
-    })
+    let mut figures = serde_json::to_value(control::Line::from(&swarm.status())).unwrap_or_default();
+    figures["version"] = env!("CARGO_PKG_VERSION").into();
+    figures["sites"] = sites.into();
+    figures
 }
 
 /// A swarm that does not start has a port that is taken, or a folder that cannot be written.

@@ -34,9 +34,13 @@ fn main() -> ExitCode {
     }
 }
 
+/// The fetch engine calls a peer that hangs up an error, and names what a household opens. A filter may say otherwise: the
+/// later word about a module counts.
+const QUIET: &str = "librqbit=error,librqbit_core=off,librqbit_utp=error";
+
 /// Logs to stderr, so that stdout belongs to the answer of a command.
 fn start_logging(filter: &str) -> Result<(), fault::Fault> {
-    let filter = EnvFilter::try_new(filter)
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(|err| fault::Fault::usage(format!("--log {filter:?} is not understood: {err}")))?;
     let journal =
         sd_notify::booted().unwrap_or(false) && !std::io::IsTerminal::is_terminal(&std::io::stderr());

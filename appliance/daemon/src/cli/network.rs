@@ -24,9 +24,15 @@ pub struct Flags {
     /// No local peer discovery
     #[arg(long)]
     pub no_lsd: bool,
-    /// No port forwarding by UPnP or NAT-PMP
+    /// Ask the router to let peers in, by UPnP or NAT-PMP
+    #[arg(long)]
+    pub upnp: bool,
+    /// No port forwarding by UPnP or NAT-PMP, whatever the config says
     #[arg(long)]
     pub no_upnp: bool,
+    /// Give nothing to others: no seeding, no announces
+    #[arg(long)]
+    pub no_upload: bool,
     /// What is logged, such as `info` or `info,granary=debug`
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
@@ -50,7 +56,8 @@ impl Flags {
         config.interface = self.interface.clone().or(config.interface.take());
         config.peers.extend(&self.peer);
         config.lsd &= !self.no_lsd;
-        config.upnp &= !self.no_upnp;
+        config.upnp = (config.upnp || self.upnp) && !self.no_upnp;
+        config.upload &= !self.no_upload;
         if let Some(log) = &self.log {
             config.log.clone_from(log);
         }

@@ -55,6 +55,17 @@ fn print(status: &Value, sites: &[Value]) {
         bytes("visited_bytes"),
         bytes("free_bytes")
     );
+    let number = |key: &str| status[key].as_u64().unwrap_or(0);
+    println!(
+        "  {} peers, {} DHT nodes; down {}/s, up {}/s; {} down and {} up since the start",
+        number("peers"),
+        number("dht_nodes"),
+        indicatif::BinaryBytes(number("down_bytes_per_sec")),
+        indicatif::BinaryBytes(number("up_bytes_per_sec")),
+        indicatif::BinaryBytes(number("downloaded")),
+        indicatif::BinaryBytes(number("uploaded"))
+    );
+    println!("  port mapping: {}", text("port_mapping"));
     for trouble in status["troubles"].as_array().into_iter().flatten() {
         println!(
             "  ! {}: {}",

@@ -1,6 +1,6 @@
 //! Which key of the config file sets what.
 
-use super::{Config, reader::Reader};
+use super::{Config, reader::Reader, schedule};
 
 /// Applies the TOML `text` to `config`. On a fault nothing is applied and all faults are returned.
 pub fn parse(text: &str, config: &Config) -> Result<Config, Vec<String>> {
@@ -31,6 +31,8 @@ pub fn parse(text: &str, config: &Config) -> Result<Config, Vec<String>> {
         swarm.flag("lsd", &mut config.lsd);
         swarm.flag("upnp", &mut config.upnp);
         swarm.addrs("peers", &mut config.peers);
+        swarm.flag("upload", &mut config.upload);
+        swarm.lines("schedule", &mut config.schedule, "hours and rates, such as mon-fri 7-23 up=100000", schedule::parse);
         swarm.bytes("upload_bytes_per_sec", &mut config.upload_bytes_per_sec);
         swarm.bytes("download_bytes_per_sec", &mut config.download_bytes_per_sec);
     });

@@ -2,10 +2,11 @@
 //! on pages are not config: they live in the store.
 //!
 //! Must not know any service: it only carries numbers and addresses. Reading order: this file, `reader` (TOML with all
-//! faults listed at once), `file` (which key sets what).
+//! faults listed at once), `file` (which key sets what), `schedule` (rates by the hour).
 
 mod file;
 mod reader;
+mod schedule;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -13,6 +14,7 @@ use std::{
 };
 
 pub use file::parse;
+pub use schedule::Hours;
 
 /// Everything a start needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,14 +41,18 @@ pub struct Config {
     pub interface: Option<String>,
     /// Local peer discovery (BEP 14).
     pub lsd: bool,
-    /// Port forwarding by UPnP and NAT-PMP.
+    /// Port forwarding by UPnP and NAT-PMP. Off unless asked for: it changes the router for everybody at home.
     pub upnp: bool,
+    /// Whether others get anything from us. Off: no seeding, no announces, and the DHT node asks without answering.
+    pub upload: bool,
     /// Peers that every torrent is asked from.
     pub peers: Vec<SocketAddr>,
     /// Bytes per second for uploads, all torrents together; 0: no limit. Smaller: the home's line stays free for others.
     pub upload_bytes_per_sec: u64,
     /// Bytes per second for downloads, all torrents together; 0: no limit.
     pub download_bytes_per_sec: u64,
+    /// Other rates at some hours of the week; the first entry that covers an hour decides.
+    pub schedule: Vec<Hours>,
     /// Visited sites may use this much. Larger: more stays readable offline. Smaller: the disk stays free.
     pub visited_bytes_max: u64,
     /// Below this many free bytes only deletions go through.
@@ -83,16 +89,17 @@ impl Default for Config {
             .into(),
             interface: None,
             lsd: true,
-            upnp: true,
+            upnp: false,
+            upload: true,
             peers: Vec::new(),
             upload_bytes_per_sec: 0,
             download_bytes_per_sec: 0,
+            schedule: Vec::new(),
             visited_bytes_max: 20 << 30,
             free_floor_bytes: 512 << 20,
             pending_bytes_max: 64 << 20,
             clock_offset_secs: 0,
-            // The engine logs names of torrents at info: what a household opens is not for the log.
-            log: "info,librqbit=warn".into(),
+            log: "info".into(),
         }
     }
 }
@@ -139,7 +146,11 @@ impl Config {
         if self.pending_bytes_max < 1 << 20 {
             faults.push("store.pending_bytes_max must be at least 1048576 (1 MiB)".into());
         }
-        for limit in [self.upload_bytes_per_sec, self.download_bytes_per_sec] {
+        let scheduled = self.schedule.iter().flat_map(|hours| [hours.up, hours.down]).flatten();
+        for limit in [self.upload_bytes_per_sec, self.download_bytes_per_sec]
+            .into_iter()
+            .chain(scheduled)
+        {
             if limit != 0 && limit < 1024 {
                 faults.push(format!(
                     "a rate of {limit} bytes per second is below 1024: no block would ever pass; 0 means no limit"

@@ -84,6 +84,30 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Texts that `parse` understands, each as one or more values; `what` says what was expected.
+    pub fn lines<T>(
+        &mut self,
+        key: &str,
+        to: &mut Vec<T>,
+        what: &str,
+        parse: impl Fn(&str) -> Option<Vec<T>>,
+    ) {
+        if !self.left.contains_key(key) {
+            return;
+        }
+        let mut texts = Vec::new();
+        self.texts(key, &mut texts);
+        to.clear();
+        for text in texts {
+            match parse(&text) {
+                Some(values) => to.extend(values),
+                None => self
+                    .faults
+                    .push(format!("{}{key}: {text:?} is not {what}", self.prefix)),
+            }
+        }
+    }
+
     /// Addresses with ports, such as `["127.0.0.1:42080"]`.
     pub fn addrs(&mut self, key: &str, to: &mut Vec<SocketAddr>) {
         if !self.left.contains_key(key) {

@@ -33,3 +33,14 @@ fn utp_and_the_dht_cannot_share_a_udp_port() {
     let faults = parse(text, &Config::default()).expect_err("they clash");
     assert!(faults[0].contains("4000"));
 }
+
+#[test]
+fn a_schedule_is_read_line_by_line_and_its_rates_are_checked() {
+    let text = "[swarm]\nupload = false\nschedule = ['mon-fri 7-23 up=100000', 'daily 23-7 down=0']\n";
+    let config = parse(text, &Config::default()).expect("all keys are known");
+    assert!(!config.upload);
+    assert_eq!(config.schedule.len(), 12);
+    let text = "[swarm]\nschedule = ['mon 7-8 up=5', 'someday']\n";
+    let faults = parse(text, &Config::default()).expect_err("two faults");
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+}

@@ -37,7 +37,7 @@ use crate::{
     clock::Clock, db::Db, health::Health, publish::Publish, sites::Sites, swarm::Swarm, tasks::Tasks,
 };
 
-pub use reply::Addresses;
+pub use reply::{Addresses, Line};
 
 /// Clients at once. More: a script that leaks connections costs more. Fewer: the household's tools wait.
 const CONNECTIONS_MAX: usize = 32;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::swarm;
+
 /// Where everything listens; the body of the ready file.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Addresses {
@@ -42,7 +44,45 @@ pub struct Status {
     pub now: u64,
     pub troubles: Vec<Trouble>,
     pub store: Usage,
+    #[serde(flatten)]
+    pub line: Line,
     pub tasks: Vec<Task>,
+}
+
+/// What goes over the line; the same words on the control socket and on the household's door.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    pub peers: u32,
+    pub dht_nodes: usize,
+    pub down_bytes_per_sec: u64,
+    pub up_bytes_per_sec: u64,
+    /// Since the start.
+    pub downloaded: u64,
+    pub uploaded: u64,
+    /// The limits in force at this hour; 0: none.
+    pub download_bytes_per_sec_max: u64,
+    pub upload_bytes_per_sec_max: u64,
+    /// Sites being fetched.
+    pub fetching: usize,
+    /// What became of opening the router's port, in a sentence.
+    pub port_mapping: String,
+}
+
+impl From<&swarm::Status> for Line {
+    fn from(status: &swarm::Status) -> Self {
+        Self {
+            peers: status.peers,
+            dht_nodes: status.dht_nodes,
+            down_bytes_per_sec: status.down_bps,
+            up_bytes_per_sec: status.up_bps,
+            downloaded: status.downloaded,
+            uploaded: status.uploaded,
+            download_bytes_per_sec_max: status.rates.down,
+            upload_bytes_per_sec_max: status.rates.up,
+            fetching: status.fetching.len(),
+            port_mapping: status.port_mapping.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]

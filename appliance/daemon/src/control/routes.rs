@@ -99,6 +99,7 @@ async fn status(handles: &Handles) -> Result<Reply, Refusal> {
         now: handles.clock.now_secs(),
         troubles: troubles.map(|(room, reason)| Trouble { room, reason }).collect(),
         store: usage.into(),
+        line: (&handles.swarm.status()).into(),
         tasks: handles
             .tasks
             .list()

@@ -1,11 +1,12 @@
 //! The swarm: finding peers, fetching, seeding, bandwidth. Knows infohashes and pieces; must not know URLs, HTTP or pages.
 //!
 //! Reading order: `start` (who gets which handle), `fetch` (downloading), `listen` and `seed` (uploading), `find` and `dht`
-//! (peers), `metadata` (what an unknown infohash is), `limits`. The states of a torrent stand in `STATE.md`.
+//! (peers), `metadata` (what an unknown infohash is), `limits`, `flow` (who is told of them). The states of a torrent stand in `STATE.md`.
 
 pub mod dht;
 mod fetch;
 pub mod find;
+mod flow;
 pub mod limits;
 pub mod listen;
 pub mod metadata;
@@ -260,11 +261,15 @@ pub(crate) fn torrent_from_store(
 }
 
 fn parse(raw_info: Bytes) -> Result<Torrent, Error> {
-    match parse_info(&raw_info) {
-        Ok(info) => Ok(Torrent { info, raw_info }),
-        Err(err) => Err(Error::Refused {
-            infohash: InfoHash([0; 20]),
-            reason: err.to_string(),
+    let info = parse_info(&raw_info).map_err(|err| Error::Refused {
+        infohash: InfoHash([0; 20]),
+        reason: err.to_string(),
+    })?;
+    match fetch::refusal(&raw_info) {
+        None => Ok(Torrent { info, raw_info }),
+        Some(reason) => Err(Error::Refused {
+            infohash: info.infohash,
+            reason,
         }),
     }
 }

@@ -13,7 +13,7 @@ use tracing::warn;
 use super::{
     Error, Progress, dht,
     fetch::{Fetch, Search, Setup},
-    find, limits, listen,
+    find, flow, limits, listen,
     opening::Opening,
 };
 use crate::{clock::Clock, db::Db, tasks::Tasks};
@@ -35,9 +35,10 @@ pub struct SwarmConfig {
     pub upnp: bool,
     /// Peers that every torrent is asked from.
     pub peers: Vec<SocketAddr>,
-    /// Bytes per second, all torrents together; 0: unlimited.
-    pub rates: limits::Rates,
-    pub caps: limits::Caps,
+    /// Rates for all torrents together, and connection counts.
+    pub limits: limits::Settings,
+    /// Whether others get anything. Off: no seeding, no announces, and the DHT node is read-only (BEP 43).
+    pub upload: bool,
     /// Which addresses may be connected to. Looser: torrents can make us knock on doors inside the home.
     pub policy: Policy,
     /// The fetch engine's own folder: emptied at start, small.
@@ -60,10 +61,10 @@ impl SwarmConfig {
             dht_bootstrap: Vec::new(),
             lsd: true,
             interfaces: Vec::new(),
-            upnp: true,
+            upnp: false,
             peers: Vec::new(),
-            rates: limits::Rates::default(),
-            caps: limits::Caps::default(),
+            limits: limits::Settings::default(),
+            upload: true,
             policy: Policy::default(),
             engine_dir: data.join("engine"),
             fetching_max: 8,
@@ -96,10 +97,15 @@ pub struct Status {
     pub listen_bt: Option<SocketAddr>,
     pub listen_dht: Vec<SocketAddr>,
     pub dht_nodes: usize,
-    /// Peers of torrents being fetched.
+    /// Connected now: peers of torrents being fetched, and those that are served.
     pub peers: u32,
     pub down_bps: u64,
     pub up_bps: u64,
+    /// Payload bytes since the start.
+    pub downloaded: u64,
+    pub uploaded: u64,
+    /// The limits in force at this hour.
+    pub rates: limits::Rates,
     /// Torrents in the engine.
     pub fetching: Vec<(InfoHash, Progress)>,
     /// What became of opening the router's port, in a sentence.
@@ -131,6 +137,12 @@ pub struct Found {
 impl Found {
     pub fn announce(&self, ih: InfoHash) {
         self.finder.announce_soon(ih);
+    }
+
+    /// The port others are told; 0: nothing is announced.
+    #[cfg(test)]
+    pub fn port(&self) -> u16 {
+        self.finder.status().port
     }
 
     pub fn stopped(&self, ih: InfoHash) {
@@ -195,19 +207,16 @@ impl listen::Handover for Hands {
 }
 
 pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> Result<Parts, Error> {
-    let limits = limits::Limits::new(limits::Settings {
-        rates: config.rates,
-        caps: config.caps,
-        ..limits::Settings::default()
-    });
+    let limits = limits::Limits::new(config.limits.clone());
+    flow::follow_hours(&limits, &clock, tasks);
     let dht = start_dht(&config, &db, tasks).await?;
     let found = Found {
         always: config.peers.clone(),
         finder: start_finder(&config, dht.clone(), &db, &clock, tasks),
         tasks: tasks.clone(),
     };
-    let fetch = start_fetch(&config, &db, &found, tasks).await?;
-    follow_rates(&limits, &fetch, tasks);
+    let fetch = start_fetch(&config, &db, &limits, &found, tasks).await?;
+    flow::follow_rates(&limits, &fetch, tasks);
     let (damaged, reports) = mpsc::channel(256);
     let hands = Hands {
         fetch: fetch.clone(),
@@ -219,11 +228,16 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
         dht_port: dht
             .as_ref()
             .and_then(|dht| Some(dht.local_addrs().first()?.port())),
+        serve: config.upload,
         ..listen::Config::default()
     };
     let listener = listen::Listener::start(door, db.clone(), limits.clone(), tasks, Arc::new(hands))
         .map_err(|listen::Error::Bind { addr, source: reason }| Error::Listen { addr, reason })?;
-    found.finder.set_port(listener.local_addr().port());
+    // Without its port the finder announces nothing.
+    if config.upload {
+        found.finder.set_port(listener.local_addr().port());
+    }
+    flow::write_totals_at_end(&listener, tasks);
     fetch_damaged(reports, &db, &fetch, tasks);
     Ok(Parts {
         db,
@@ -251,6 +265,7 @@ async fn start_dht(config: &SwarmConfig, db: &Db, tasks: &Tasks) -> Result<Optio
         listen_v6,
         bootstrap: config.dht_bootstrap.clone(),
         policy: config.policy.clone(),
+        read_only: !config.upload,
         ..dht::Config::default()
     };
     dht::Dht::start(settings, db.clone(), tasks)
@@ -289,7 +304,13 @@ fn start_finder(
     find::Finder::start(settings, dht, db.clone(), clock.clone(), tasks)
 }
 
-async fn start_fetch(config: &SwarmConfig, db: &Db, found: &Found, tasks: &Tasks) -> Result<Fetch, Error> {
+async fn start_fetch(
+    config: &SwarmConfig,
+    db: &Db,
+    limits: &limits::Limits,
+    found: &Found,
+    tasks: &Tasks,
+) -> Result<Fetch, Error> {
     let announce = found.clone();
     let setup = Setup {
         db: db.clone(),
@@ -297,25 +318,11 @@ async fn start_fetch(config: &SwarmConfig, db: &Db, found: &Found, tasks: &Tasks
         places: config.fetching_max,
         peers_max: config.peers_per_torrent,
         policy: config.policy.clone(),
+        limits: limits.clone(),
+        upload: config.upload,
         on_whole: Arc::new(move |ih| announce.announce(ih)),
     };
     Fetch::start(setup, Arc::new(found.clone()), tasks).await
-}
-
-/// The engine keeps buckets of its own: it is told of every change.
-fn follow_rates(limits: &limits::Limits, fetch: &Fetch, tasks: &Tasks) {
-    let mut rates = limits.rates();
-    let fetch = fetch.clone();
-    tasks.spawn("swarm.rates", async move {
-        loop {
-            let now = *rates.borrow_and_update();
-            let bps = |rate: u64| (rate > 0).then(|| u32::try_from(rate).unwrap_or(u32::MAX));
-            fetch.limit(bps(now.up), bps(now.down));
-            if rates.changed().await.is_err() {
-                return;
-            }
-        }
-    });
 }
 
 /// A piece that the seeder found rotten is fetched again when its torrent is kept.
@@ -337,7 +344,8 @@ impl Parts {
     pub fn status(&self) -> Status {
         let fetching = self.fetch.active();
         let found = self.found.finder.status();
-        let sum = |part: fn(&Progress) -> u64| fetching.iter().map(|(_, p)| part(p)).sum();
+        let sum = |part: fn(&Progress) -> u64| fetching.iter().map(|(_, p)| part(p)).sum::<u64>();
+        let (seeder, fetched) = (self.listener.seeder(), self.fetch.totals());
         Status {
             listen_bt: Some(self.listener.local_addr()),
             listen_dht: self.dht.as_ref().map(dht::Dht::local_addrs).unwrap_or_default(),
@@ -345,9 +353,12 @@ impl Parts {
                 let stats = dht.stats();
                 stats.good_v4 + stats.good_v6
             }),
-            peers: fetching.iter().map(|(_, p)| p.peers).sum(),
+            peers: fetching.iter().map(|(_, p)| p.peers).sum::<u32>() + seeder.peers(),
             down_bps: sum(|p| p.down_bps),
-            up_bps: sum(|p| p.up_bps),
+            up_bps: sum(|p| p.up_bps) + seeder.up_bps(),
+            downloaded: fetched.down(),
+            uploaded: fetched.up() + seeder.uploaded(),
+            rates: *self.limits.rates().borrow(),
             port_mapping: found.port_mapping,
             fetching,
         }

@@ -143,6 +143,12 @@ impl Dht {
         let _ = self.commands.try_send(Command::Ping(addr));
     }
 
+    /// The router told our address outside: the node takes an id that is valid there (BEP 42).
+    pub async fn set_external(&self, ip: std::net::IpAddr) {
+        // A node that has ended needs no id.
+        let _ = self.commands.send(Command::External(ip)).await;
+    }
+
     /// Where the node listens: IPv4 first.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.local.to_vec()

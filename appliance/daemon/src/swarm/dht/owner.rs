@@ -49,6 +49,7 @@ pub enum Command {
     },
     Ping(SocketAddr),
     Routers(Vec<SocketAddr>),
+    External(std::net::IpAddr),
 }
 
 /// Who waits for a job.
@@ -187,6 +188,7 @@ impl Owner {
             }
             Command::Ping(addr) => self.node.ping(addr, now),
             Command::Routers(addrs) => self.node.set_routers(addrs, now),
+            Command::External(ip) => self.node.set_external(ip, now),
         }
     }
 

@@ -18,11 +18,11 @@ use librqbit::{
     ManagedTorrent, PeerConnectionOptions, Session, SessionOptions, SessionPersistenceConfig,
     api::TorrentIdOrHash, limits::LimitsConfig,
 };
-use librqbit_core::Id20;
-use proto::{guard::Policy, id::InfoHash};
+use librqbit_core::{Id20, torrent_metainfo::torrent_from_bytes};
+use proto::id::InfoHash;
 use tokio::io::AsyncSeek;
 
-use super::{storage::Shelf, walls};
+use super::{Setup, storage::Shelf, walls};
 use crate::swarm::{Error, Torrent};
 
 /// Each open reader holds one of librqbit's permits for disk work for its life; with fewer permits than readers all disk
@@ -57,10 +57,10 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// `folder` is emptied: nothing in it outlives the process.
-    pub async fn start(folder: &Path, tracker: &str, policy: &Policy) -> Result<Engine, Error> {
-        let door = walls::random_door();
-        let blocklist = prepare(folder, &walls::ranges(policy, door)).map_err(|err| {
+    /// The setup's folder is emptied: nothing in it outlives the process.
+    pub async fn start(setup: &Setup, tracker: &str) -> Result<Engine, Error> {
+        let (folder, door) = (&setup.folder, walls::random_door());
+        let blocklist = prepare(folder, &walls::ranges(&setup.policy, door)).map_err(|err| {
             Error::Engine(format!(
                 "prepare the folder {} for fetching: {err}",
                 folder.display()
@@ -89,6 +89,7 @@ impl Engine {
                 }),
                 ..ConnectionOptions::default()
             }),
+            disable_upload: !setup.upload,
             runtime_worker_threads: Some(DISK_PERMITS),
             concurrent_init_limit: Some(16),
             blocklist_url: Some(format!("file://{blocklist}")),
@@ -219,6 +220,19 @@ const PATH_ESCAPES: &percent_encoding::AsciiSet = &percent_encoding::NON_ALPHANU
     .remove(b'.')
     .remove(b'-')
     .remove(b'_');
+
+/// Whether librqbit takes a torrent that we would: else it would be tried in vain for ever. The reason is a sentence.
+pub fn refusal(raw_info: &[u8]) -> Option<String> {
+    let file = torrent_file(raw_info);
+    let read = || match torrent_from_bytes(&file) {
+        Ok(torrent) => torrent.info.data.validate().err().map(|err| err.to_string()),
+        Err(err) => Some(format!("{err:#}")),
+    };
+    let refused = std::panic::catch_unwind(read).unwrap_or_else(|_| Some("it panicked".into()));
+    refused.map(|reason| {
+        format!("the fetch engine does not take it: {reason}. Its author has to make it anew; nothing was stored")
+    })
+}
 
 /// A `.torrent` with nothing but the info dictionary: announce lists of strangers may point into the home network.
 fn torrent_file(raw_info: &[u8]) -> Vec<u8> {

@@ -14,7 +14,7 @@ use super::{
     plan::{self, Candidate, LOOK_AHEAD, Reader},
     storage::Events,
 };
-use crate::swarm::{Hints, Progress, Torrent};
+use crate::swarm::{flow::Totals, Hints, Progress, Torrent};
 
 /// Pieces that may be waited for at once, in one torrent. More: memory. Fewer: busy pages see errors.
 const WAITERS_MAX: usize = 1024;
@@ -31,6 +31,7 @@ pub struct Jobs {
     jobs: Mutex<HashMap<InfoHash, Job>>,
     /// Something changed that the supervisor should look at now.
     pub nudge: Notify,
+    pub totals: Totals,
 }
 
 /// One torrent that misses pieces.

@@ -38,6 +38,8 @@ pub struct Live {
     pub files: Option<BTreeSet<usize>>,
     cursors: HashMap<(usize, u32), Cursor>,
     moved: (u64, Instant),
+    /// Bytes up and down that were counted in the house's totals.
+    told: (u64, u64),
     rate: Rate,
 }
 
@@ -79,6 +81,7 @@ impl Live {
             files,
             cursors: HashMap::new(),
             moved: (0, now),
+            told: (0, 0),
             rate: Rate::default(),
         }
     }
@@ -181,6 +184,13 @@ impl Live {
     /// Payload bytes sent to peers by the engine.
     pub fn uploaded(&self) -> u64 {
         self.handle.live().map_or(0, |live| live.get_uploaded_bytes())
+    }
+
+    /// Payload bytes up and down since the last call.
+    pub fn news(&mut self) -> (u64, u64) {
+        let now = (self.uploaded().max(self.told.0), self.shelf.received());
+        let before = std::mem::replace(&mut self.told, now);
+        (now.0 - before.0, now.1.saturating_sub(before.1))
     }
 
     pub fn progress(&mut self, held: u32) -> Progress {

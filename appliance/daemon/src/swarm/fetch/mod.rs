@@ -36,7 +36,9 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::{Error, Hints, Progress, Torrent};
+pub use engine::refusal;
+
+use super::{Error, Hints, Progress, Torrent, flow::Totals, limits::Limits};
 use crate::{db::Db, tasks::Tasks};
 
 /// A reader asks again this often while it waits: its place before others stays fresh.
@@ -59,6 +61,10 @@ pub struct Setup {
     pub peers_max: usize,
     /// Which addresses may be connected to.
     pub policy: Policy,
+    /// Who is told what the engine used of the line.
+    pub limits: Limits,
+    /// Whether the engine gives anything to others.
+    pub upload: bool,
     /// Told when a torrent is whole and durable.
     pub on_whole: Arc<dyn Fn(InfoHash) + Send + Sync>,
 }
@@ -91,7 +97,7 @@ impl Fetch {
         let (tracker, url) = tracker::Tracker::start(tasks)
             .await
             .map_err(|err| Error::Engine(format!("open the loopback tracker: {err}")))?;
-        let engine = Arc::new(engine::Engine::start(&setup.folder, &url, &setup.policy).await?);
+        let engine = Arc::new(engine::Engine::start(&setup, &url).await?);
         let jobs = Arc::new(jobs::Jobs::default());
         let policy = setup.policy.clone();
         let supervisor = supervisor::Supervisor {
@@ -175,6 +181,17 @@ impl Fetch {
                 });
             }
         }
+    }
+
+    /// Whether a torrent had trouble and waits for its next try.
+    #[cfg(test)]
+    pub fn put_off(&self, ih: &InfoHash) -> bool {
+        self.jobs.with(ih, |job| job.tries > 0) == Some(true)
+    }
+
+    /// What the engine has received and given since the start.
+    pub fn totals(&self) -> &Totals {
+        &self.jobs.totals
     }
 
     /// `None` when nothing of it is to be fetched.

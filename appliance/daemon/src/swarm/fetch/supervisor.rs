@@ -24,7 +24,7 @@ use super::{
     tracker::Tracker,
 };
 use crate::{
-    swarm::{Error, Torrent, torrent_from_store},
+    swarm::{Error, Torrent, limits::Way, torrent_from_store},
     tasks::Tasks,
 };
 
@@ -85,6 +85,7 @@ impl Supervisor {
         }
         let all: Vec<InfoHash> = self.live.keys().copied().collect();
         for ih in all {
+            self.account(ih);
             if let Some(leave) = self.look(ih, count).await {
                 self.take_out(ih, leave).await;
             }
@@ -101,6 +102,14 @@ impl Supervisor {
                 self.put_off(ih, &err.to_string());
             }
         }
+    }
+
+    /// What the engine gave is missing from what the seeder may give.
+    fn account(&mut self, ih: InfoHash) {
+        let Some(live) = self.live.get_mut(&ih) else { return };
+        let (up, down) = live.news();
+        self.setup.limits.owe(Way::Up, up);
+        self.jobs.totals.add(up, down);
     }
 
     /// One look at a torrent in the engine: does it have to leave?
@@ -309,6 +318,7 @@ impl Supervisor {
     }
 
     async fn take_out(&mut self, ih: InfoHash, leave: Leave) {
+        self.account(ih);
         if let Some(live) = self.live.remove(&ih) {
             live.search.cancel();
             let connected = live.connected();

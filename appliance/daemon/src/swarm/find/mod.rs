@@ -74,6 +74,9 @@ impl Default for Config {
     }
 }
 
+/// The sentence about a door nobody asked to open.
+const OFF: &str = "off: peers outside reach us only if the router lets them in; `--upnp` asks it to";
+
 /// What the status page shows.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -81,7 +84,7 @@ pub struct Status {
     pub port: u16,
     /// Our address as the router sees it from outside.
     pub external: Option<IpAddr>,
-    /// What became of opening the router's port, in a sentence; empty when it is switched off.
+    /// What became of opening the router's port, in a sentence.
     pub port_mapping: String,
     /// Network interfaces local discovery listens on.
     pub lsd_interfaces: usize,
@@ -96,6 +99,10 @@ pub trait Nodes: Send + Sync {
     fn get_peers(&self, ih: InfoHash) -> mpsc::Receiver<Vec<SocketAddr>>;
     /// How many nodes confirmed.
     fn announce(&self, ih: InfoHash, port: u16) -> BoxFuture<'_, usize>;
+    /// Our address outside, from the router.
+    fn external(&self, _ip: IpAddr) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 impl Nodes for Dht {
@@ -105,6 +112,10 @@ impl Nodes for Dht {
 
     fn announce(&self, ih: InfoHash, port: u16) -> BoxFuture<'_, usize> {
         Box::pin(Dht::announce(self, ih, port))
+    }
+
+    fn external(&self, ip: IpAddr) -> BoxFuture<'_, ()> {
+        Box::pin(self.set_external(ip))
     }
 }
 
@@ -212,7 +223,10 @@ impl Finder {
         Status {
             port: self.room.port(),
             external: outside.ip,
-            port_mapping: outside.words,
+            port_mapping: match self.room.config.portmap {
+                Some(_) => outside.words,
+                None => OFF.into(),
+            },
             lsd_interfaces: self.room.lsd.as_ref().map_or(0, lsd::Lsd::interfaces),
             searches: self.room.config.searches_max - self.room.searches.available_permits(),
             trackers_resting: self.room.trackers.resting(),

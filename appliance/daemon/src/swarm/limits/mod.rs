@@ -69,6 +69,8 @@ struct Inner {
     down: Bucket,
     /// Only torrents with a rate of their own: bounded by what the household typed in.
     torrents: Mutex<HashMap<InfoHash, Arc<(Bucket, Bucket)>>>,
+    /// The hour whose rates are in force; before it is known, the ordinary ones are.
+    hour: Mutex<Option<u16>>,
     seats: Seats,
     rates: watch::Sender<Rates>,
 }
@@ -81,6 +83,7 @@ impl Limits {
                 up: Bucket::new(rates.up),
                 down: Bucket::new(rates.down),
                 torrents: Mutex::default(),
+                hour: Mutex::default(),
                 seats: Seats::new(settings.caps),
                 rates: watch::channel(rates).0,
                 settings: Mutex::new(settings),
@@ -91,15 +94,22 @@ impl Limits {
     /// Takes effect at once; connections over a lowered cap stay until they end.
     pub fn set(&self, settings: Settings) {
         self.inner.seats.set_caps(settings.caps);
-        self.apply(settings.rates);
         *lock(&self.inner.settings) = settings;
+        self.follow();
     }
 
     /// Applies the schedule. Call it at start and once an hour with the hour of the household's week, 0 = Monday 00:00.
     pub fn hour_begins(&self, hour_of_week: u16) {
+        *lock(&self.inner.hour) = Some(hour_of_week);
+        self.follow();
+    }
+
+    fn follow(&self) {
+        let hour = *lock(&self.inner.hour);
         let rates = {
             let settings = lock(&self.inner.settings);
-            settings.schedule.rates_at(hour_of_week).unwrap_or(settings.rates)
+            let scheduled = hour.and_then(|hour| settings.schedule.rates_at(hour));
+            scheduled.unwrap_or(settings.rates)
         };
         self.apply(rates);
     }
@@ -113,6 +123,15 @@ impl Limits {
             *old = rates;
             changed
         });
+    }
+
+    /// What an engine that keeps its own buckets may upload of `up`: the half, and what it used is [owed](Self::owe), so that
+    /// the sum stays below the limit. 0: unlimited.
+    pub fn engine_share(up: u64) -> u64 {
+        match up {
+            0 => 0,
+            up => (up / 2).max(RATE_MIN),
+        }
     }
 
     /// The rates in force, and every change: for an engine that keeps its own buckets.
@@ -157,6 +176,15 @@ impl Limits {
             return Ok(());
         }
         global.take(bytes, now)
+    }
+
+    /// Bytes that went past the buckets, by an engine with buckets of its own: others wait the longer.
+    pub fn owe(&self, way: Way, bytes: u64) {
+        let bucket = match way {
+            Way::Up => &self.inner.up,
+            Way::Down => &self.inner.down,
+        };
+        bucket.owe(bytes, Instant::now());
     }
 
     /// Waits until `bytes` may go.

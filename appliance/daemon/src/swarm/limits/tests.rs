@@ -130,3 +130,33 @@ async fn the_longest_useless_peer_gives_way_when_the_house_is_full() {
     drop(idle);
     assert_eq!(limits.seats().taken(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn new_settings_keep_to_the_hour_and_the_engine_is_paid_for() {
+    let span = |up| Settings {
+        schedule: Schedule::new(vec![Span { from: 2, until: 4, rates: Rates { up, down: 0 } }]),
+        ..Settings::default()
+    };
+    let limits = Limits::new(span(100_000));
+    assert_eq!(limits.rates().borrow().up, 0, "the hour is not known yet");
+    limits.hour_begins(3);
+    assert_eq!(limits.rates().borrow().up, 100_000);
+    limits.set(span(200_000));
+    assert_eq!(limits.rates().borrow().up, 200_000, "still that hour");
+
+    assert_eq!([0, 1000, 200_000].map(Limits::engine_share), [0, RATE_MIN, 100_000]);
+    // The engine uses its share; what passes beside it is the rest.
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut bytes = 0;
+    while Instant::now() < end {
+        limits.owe(Way::Up, 50_000);
+        let look = Instant::now() + Duration::from_millis(500);
+        while Instant::now() < look {
+            match limits.take(Way::Up, &TORRENT, 16384) {
+                Ok(()) => bytes += 16384,
+                Err(wait) => tokio::time::sleep(wait.min(look - Instant::now())).await,
+            }
+        }
+    }
+    assert!((1_800_000..=2_200_000).contains(&bytes), "{bytes}");
+}

@@ -80,7 +80,11 @@ pub async fn utp(door: Arc<Door>, socket: utp::Socket) {
         match socket.accept().await {
             Ok((peer, wire)) => admit(&door, peer, || wire),
             Err(err) => {
-                warn!(%err, "uTP stopped, TCP works");
+                if door.tasks.token().is_cancelled() {
+                    debug!(%err, "uTP ended with the house");
+                } else {
+                    warn!(%err, "uTP stopped, TCP works");
+                }
                 return;
             }
         }
@@ -137,7 +141,7 @@ async fn route(
         .await
         .map_err(io::Error::other)?;
     match (row, engine) {
-        (Some(row), _) if row.complete() => {
+        (Some(row), _) if row.complete() && door.config.serve => {
             Box::pin(door.seeder.serve(wire, handshake, peer, row, seat)).await
         }
         (_, Some(engine)) => {
@@ -150,7 +154,7 @@ async fn route(
             ))
             .await
         }
-        (Some(row), None) if row.held > 0 => {
+        (Some(row), None) if row.held > 0 && door.config.serve => {
             Box::pin(door.seeder.serve(wire, handshake, peer, row, seat)).await
         }
         _ => unknown(infohash, peer),

@@ -19,7 +19,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -78,6 +78,7 @@ struct Inner {
     slots: Slots,
     traffic: Traffic,
     next_peer: AtomicU64,
+    peers: AtomicU32,
 }
 
 impl Seeder {
@@ -101,6 +102,7 @@ impl Seeder {
                 slots: Slots::new(config.upload_slots),
                 traffic: Traffic::new(db, tasks.clone()),
                 next_peer: AtomicU64::new(0),
+                peers: AtomicU32::new(0),
             }),
         }
     }
@@ -124,6 +126,16 @@ impl Seeder {
     /// Torrents with at least one connected peer.
     pub fn active_torrents(&self) -> usize {
         self.inner.rooms.count()
+    }
+
+    /// Peers that are connected to us, those being fetched from not counted.
+    pub fn peers(&self) -> u32 {
+        self.inner.peers.load(Ordering::Relaxed)
+    }
+
+    /// Payload bytes per second, over the last seconds.
+    pub fn up_bps(&self) -> u64 {
+        self.inner.traffic.bps()
     }
 
     /// Payload bytes sent since start.

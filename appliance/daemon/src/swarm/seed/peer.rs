@@ -6,7 +6,7 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -92,6 +92,7 @@ impl Peer {
         seat: Seat,
     ) -> Self {
         let now = Instant::now();
+        inner.peers.fetch_add(1, Ordering::Relaxed);
         Self {
             bounds: Bounds {
                 pieces: Some(room.row.pieces),
@@ -303,6 +304,7 @@ impl Drop for Peer {
         self.inner.slots.release(self.id);
         self.room.leave(self.id);
         self.inner.traffic.add(self.room.row.infohash, self.uploaded);
+        self.inner.peers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -31,6 +31,34 @@ pub struct Traffic {
 struct Pending {
     rows: HashMap<InfoHash, u64>,
     written: Instant,
+    recent: Recent,
+}
+
+/// Connections report every five seconds: a shorter window would show their rhythm.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Bytes of this window and of the one before.
+struct Recent {
+    began: Instant,
+    bytes: u64,
+    before: u64,
+}
+
+impl Recent {
+    fn turn(&mut self, now: Instant) {
+        let age = now.duration_since(self.began);
+        if age >= WINDOW {
+            self.before = if age < 2 * WINDOW { self.bytes } else { 0 };
+            self.bytes = 0;
+            self.began = now;
+        }
+    }
+
+    /// Over this window and the one before.
+    fn bps(&self, now: Instant) -> u64 {
+        let millis = (now.duration_since(self.began) + WINDOW).as_millis() as u64;
+        (self.before + self.bytes) * 1000 / millis
+    }
 }
 
 impl Traffic {
@@ -42,12 +70,25 @@ impl Traffic {
             pending: Arc::new(Mutex::new(Pending {
                 rows: HashMap::new(),
                 written: Instant::now(),
+                recent: Recent {
+                    began: Instant::now(),
+                    bytes: 0,
+                    before: 0,
+                },
             })),
         }
     }
 
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
+    }
+
+    /// Bytes per second of the last 10 to 20 seconds.
+    pub fn bps(&self) -> u64 {
+        let mut pending = lock(&self.pending);
+        let now = Instant::now();
+        pending.recent.turn(now);
+        pending.recent.bps(now)
     }
 
     /// Adds `bytes`; when the last write is long ago, starts one.
@@ -58,6 +99,8 @@ impl Traffic {
         self.total.fetch_add(bytes, Ordering::Relaxed);
         let due = {
             let mut pending = lock(&self.pending);
+            pending.recent.turn(Instant::now());
+            pending.recent.bytes += bytes;
             *pending.rows.entry(infohash).or_default() += bytes;
             let due = pending.written.elapsed() >= EVERY;
             if due {

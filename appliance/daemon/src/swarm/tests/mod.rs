@@ -2,6 +2,7 @@
 
 mod fetching;
 mod hostile;
+mod trouble;
 mod walls;
 
 use std::{
@@ -16,7 +17,10 @@ use store::Store;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::{Hints, Swarm, SwarmConfig, limits::Rates};
+use super::{
+    Hints, Swarm, SwarmConfig,
+    limits::{self, Rates},
+};
 use crate::{clock::Clock, db::Db, sites::Sites, tasks::Tasks};
 
 /// Longer than anything takes on a busy machine.
@@ -91,7 +95,10 @@ impl Home {
     pub async fn open_at(dir: &Path, peers: &[SocketAddr], down: u64) -> Self {
         let config = SwarmConfig {
             peers: peers.to_vec(),
-            rates: Rates { up: 0, down },
+            limits: limits::Settings {
+                rates: Rates { up: 0, down },
+                ..limits::Settings::default()
+            },
             ..SwarmConfig::loopback(dir)
         };
         Self::open_with(dir, config).await

@@ -1,6 +1,9 @@
 //! What comes in from the network.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use super::{Event, Node, Pending, Why};
 use crate::dht::{
@@ -218,8 +221,26 @@ impl Node {
         let Some(side) = self.sides[family as usize].as_mut() else {
             return;
         };
-        if side.external.vote(voter.ip(), claim) && !is_secure(&side.table.own(), claim.ip()) {
-            let id = secure(claim.ip(), &mut self.random);
+        if side.external.vote(voter.ip(), claim) {
+            self.live_at(claim.ip(), now);
+        }
+    }
+
+    /// Our address, from somebody who knows: the home's router. Addresses that are not public are ignored.
+    pub fn set_external(&mut self, ip: IpAddr, now: Duration) {
+        if self.allowed(&SocketAddr::new(ip, 1)) {
+            self.live_at(ip, now);
+        }
+    }
+
+    /// Takes an id that is valid at `ip`, unless ours is.
+    fn live_at(&mut self, ip: IpAddr, now: Duration) {
+        let family = Family::of(&SocketAddr::new(ip, 1));
+        let Some(side) = self.sides[family as usize].as_mut() else {
+            return;
+        };
+        if !is_secure(&side.table.own(), ip) {
+            let id = secure(ip, &mut self.random);
             side.table.rekey(id, now);
             self.tell(Event::Rekeyed);
             self.start_search(id, family, None, now);

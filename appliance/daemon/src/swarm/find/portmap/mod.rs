@@ -110,6 +110,9 @@ async fn hold_open(room: &Room, config: &Config, held: &mut Option<(Router, Vec<
                 ..Outside::default()
             },
         };
+        if let Some((dht, ip)) = room.dht.as_ref().zip(outside.ip) {
+            dht.external(ip).await;
+        }
         learn(room, outside);
         sleep(pause).await;
     }

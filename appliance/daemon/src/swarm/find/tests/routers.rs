@@ -55,6 +55,8 @@ async fn a_nat_pmp_router_opens_the_ports_and_closes_them_at_the_end() {
     let status = finder.status();
     assert_eq!(status.port_mapping, "the router opened port 7000 (NAT-PMP)");
     assert_eq!((status.port, status.external), (7000, Some([9, 8, 7, 6].into())));
+    let told = *home.nodes.external.lock().expect("external");
+    assert_eq!(told, Some([9, 8, 7, 6].into()), "the DHT node's id depends on it");
     assert_eq!(
         *log.lock().expect("log"),
         [

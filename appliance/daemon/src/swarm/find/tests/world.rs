@@ -38,6 +38,7 @@ pub struct FakeDht {
     pub told: Mutex<Vec<(InfoHash, u16, Instant)>>,
     /// What every lookup finds.
     pub peers: Mutex<Vec<SocketAddr>>,
+    pub external: Mutex<Option<std::net::IpAddr>>,
 }
 
 impl Nodes for FakeDht {
@@ -51,6 +52,11 @@ impl Nodes for FakeDht {
     fn announce(&self, ih: InfoHash, port: u16) -> BoxFuture<'_, usize> {
         self.told.lock().expect("told").push((ih, port, Instant::now()));
         Box::pin(async { 8 })
+    }
+
+    fn external(&self, ip: std::net::IpAddr) -> BoxFuture<'_, ()> {
+        *self.external.lock().expect("external") = Some(ip);
+        Box::pin(async {})
     }
 }
 
