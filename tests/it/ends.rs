@@ -232,7 +232,11 @@ fn a_hangup_reloads_the_config_and_a_faulty_one_changes_nothing() {
     granary.process.signal(Signal::HUP);
     wait_for("the reload", soon(), || granary.log().contains("config reloaded"));
     assert_eq!(granary.status()["upload_bytes_per_sec_max"], 100_000);
-    fs::write(&file, "[swarm]\nschedule = ['daily 0-24 up=200000 down=300000']\n").expect("writable");
+    fs::write(
+        &file,
+        "[swarm]\nschedule = ['daily 0-24 up=200000 down=300000']\n",
+    )
+    .expect("writable");
     granary.process.signal(Signal::HUP);
     wait_for("the schedule to be in force", soon(), || {
         let status = granary.status();
@@ -249,7 +253,9 @@ fn a_hangup_reloads_the_config_and_a_faulty_one_changes_nothing() {
 #[test]
 fn both_doors_tell_the_same_figures_in_the_same_words() {
     let granary = Granary::start();
-    let page = http::get(granary.addr("http"), "/api/v1/status", &[]).expect("the status").json();
+    let page = http::get(granary.addr("http"), "/api/v1/status", &[])
+        .expect("the status")
+        .json();
     let told = granary.status();
     for word in [
         "version",

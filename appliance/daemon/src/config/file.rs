@@ -32,7 +32,12 @@ pub fn parse(text: &str, config: &Config) -> Result<Config, Vec<String>> {
         swarm.flag("upnp", &mut config.upnp);
         swarm.addrs("peers", &mut config.peers);
         swarm.flag("upload", &mut config.upload);
-        swarm.lines("schedule", &mut config.schedule, "hours and rates, such as mon-fri 7-23 up=100000", schedule::parse);
+        swarm.lines(
+            "schedule",
+            &mut config.schedule,
+            "hours and rates, such as mon-fri 7-23 up=100000",
+            schedule::parse,
+        );
         swarm.bytes("upload_bytes_per_sec", &mut config.upload_bytes_per_sec);
         swarm.bytes("download_bytes_per_sec", &mut config.download_bytes_per_sec);
     });

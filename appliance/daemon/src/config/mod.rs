@@ -146,7 +146,11 @@ impl Config {
         if self.pending_bytes_max < 1 << 20 {
             faults.push("store.pending_bytes_max must be at least 1048576 (1 MiB)".into());
         }
-        let scheduled = self.schedule.iter().flat_map(|hours| [hours.up, hours.down]).flatten();
+        let scheduled = self
+            .schedule
+            .iter()
+            .flat_map(|hours| [hours.up, hours.down])
+            .flatten();
         for limit in [self.upload_bytes_per_sec, self.download_bytes_per_sec]
             .into_iter()
             .chain(scheduled)

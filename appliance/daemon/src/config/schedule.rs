@@ -63,10 +63,17 @@ mod tests {
     #[test]
     fn days_and_nights_become_hours_of_the_week() {
         let spans = |line| {
-            parse(line).map(|all| all.iter().map(|hours| (hours.from, hours.until)).collect::<Vec<_>>())
+            parse(line).map(|all| {
+                all.iter()
+                    .map(|hours| (hours.from, hours.until))
+                    .collect::<Vec<_>>()
+            })
         };
         assert_eq!(spans("tue 7-23 up=1"), Some(vec![(31, 47)]));
-        assert_eq!(spans("sat-mon 22-6 up=1"), Some(vec![(142, 150), (166, 6), (22, 30)]));
+        assert_eq!(
+            spans("sat-mon 22-6 up=1"),
+            Some(vec![(142, 150), (166, 6), (22, 30)])
+        );
         assert_eq!(spans("sun 0-24 down=0"), Some(vec![(144, 0)]));
         assert_eq!(spans("daily 1-2 down=9").map(|all| all.len()), Some(7));
         let one = parse("mon 1-2 up=5").expect("a line")[0];
@@ -75,7 +82,17 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_no_schedule() {
-        for line in ["", "mon", "mon 7-23", "mon 7-7 up=1", "mon 7-25 up=1", "day 1-2 up=1", "mon 1-2 up=x", "mon 1-2 left=1", "mon 1 up=1"] {
+        for line in [
+            "",
+            "mon",
+            "mon 7-23",
+            "mon 7-7 up=1",
+            "mon 7-25 up=1",
+            "day 1-2 up=1",
+            "mon 1-2 up=x",
+            "mon 1-2 left=1",
+            "mon 1 up=1",
+        ] {
             assert_eq!(parse(line), None, "{line:?}");
         }
     }

@@ -230,7 +230,9 @@ pub fn refusal(raw_info: &[u8]) -> Option<String> {
     };
     let refused = std::panic::catch_unwind(read).unwrap_or_else(|_| Some("it panicked".into()));
     refused.map(|reason| {
-        format!("the fetch engine does not take it: {reason}. Its author has to make it anew; nothing was stored")
+        format!(
+            "the fetch engine does not take it: {reason}. Its author has to make it anew; nothing was stored"
+        )
     })
 }
 

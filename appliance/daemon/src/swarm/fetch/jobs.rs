@@ -14,7 +14,7 @@ use super::{
     plan::{self, Candidate, LOOK_AHEAD, Reader},
     storage::Events,
 };
-use crate::swarm::{flow::Totals, Hints, Progress, Torrent};
+use crate::swarm::{Hints, Progress, Torrent, flow::Totals};
 
 /// Pieces that may be waited for at once, in one torrent. More: memory. Fewer: busy pages see errors.
 const WAITERS_MAX: usize = 1024;

@@ -106,7 +106,9 @@ impl Supervisor {
 
     /// What the engine gave is missing from what the seeder may give.
     fn account(&mut self, ih: InfoHash) {
-        let Some(live) = self.live.get_mut(&ih) else { return };
+        let Some(live) = self.live.get_mut(&ih) else {
+            return;
+        };
         let (up, down) = live.news();
         self.setup.limits.owe(Way::Up, up);
         self.jobs.totals.add(up, down);

@@ -134,7 +134,11 @@ async fn the_longest_useless_peer_gives_way_when_the_house_is_full() {
 #[tokio::test(start_paused = true)]
 async fn new_settings_keep_to_the_hour_and_the_engine_is_paid_for() {
     let span = |up| Settings {
-        schedule: Schedule::new(vec![Span { from: 2, until: 4, rates: Rates { up, down: 0 } }]),
+        schedule: Schedule::new(vec![Span {
+            from: 2,
+            until: 4,
+            rates: Rates { up, down: 0 },
+        }]),
         ..Settings::default()
     };
     let limits = Limits::new(span(100_000));
@@ -144,7 +148,10 @@ async fn new_settings_keep_to_the_hour_and_the_engine_is_paid_for() {
     limits.set(span(200_000));
     assert_eq!(limits.rates().borrow().up, 200_000, "still that hour");
 
-    assert_eq!([0, 1000, 200_000].map(Limits::engine_share), [0, RATE_MIN, 100_000]);
+    assert_eq!(
+        [0, 1000, 200_000].map(Limits::engine_share),
+        [0, RATE_MIN, 100_000]
+    );
     // The engine uses its share; what passes beside it is the rest.
     let end = Instant::now() + Duration::from_secs(20);
     let mut bytes = 0;

@@ -18,6 +18,7 @@ async fn keep_all(home: &Home, seed: &Seed) {
         .await;
     let count = opened.expect("it opens").info.piece_count();
     home.swarm.keep(ih).await.expect("kept");
+    home.swarm.add_peers(ih, &[seed.client.addr]);
     eventually("all pieces", || home.held(&ih) == count).await;
 }
 
@@ -31,9 +32,16 @@ fn damage(folder: &Path, content: &[u8]) -> usize {
     for entry in std::fs::read_dir(folder).expect("the content folder") {
         let path = entry.expect("readable").path();
         let mut bytes = std::fs::read(&path).expect("readable");
-        let found: Vec<usize> = bytes.windows(content.len()).enumerate().filter(|(_, window)| *window == content).map(|(at, _)| at).collect();
+        let found: Vec<usize> = bytes
+            .windows(content.len())
+            .enumerate()
+            .filter(|(_, window)| *window == content)
+            .map(|(at, _)| at)
+            .collect();
         for at in &found {
-            bytes[*at..*at + content.len()].iter_mut().for_each(|b| *b ^= 0xff);
+            bytes[*at..*at + content.len()]
+                .iter_mut()
+                .for_each(|b| *b ^= 0xff);
         }
         if !found.is_empty() {
             std::fs::write(&path, &bytes).expect("writable");
@@ -52,7 +60,10 @@ async fn a_rotten_piece_is_fetched_again_and_neither_peer_nor_reader_ever_sees_i
     keep_all(&home, &seed).await;
     home.close().await;
     let rotten = &content[(1 << 20) + 1000..(1 << 20) + 1064];
-    assert!(damage(&dir.path().join("content"), rotten) > 0, "nothing was damaged");
+    assert!(
+        damage(&dir.path().join("content"), rotten) > 0,
+        "nothing was damaged"
+    );
 
     let home = Home::open(dir.path(), &[seed.client.addr]).await;
     assert!(row(&home, ih).complete(), "nobody has looked yet");
@@ -68,7 +79,10 @@ async fn a_rotten_piece_is_fetched_again_and_neither_peer_nor_reader_ever_sees_i
     let got = home.read(ih, &Hints::default(), 0, content.len(), SOON).await;
     assert!(got == content, "other bytes");
     let status = home.swarm.status();
-    assert!(status.uploaded >= (content.len() - (256 << 10)) as u64, "{status:?}");
+    assert!(
+        status.uploaded >= (content.len() - (256 << 10)) as u64,
+        "{status:?}"
+    );
     assert!(status.downloaded >= 256 << 10, "{status:?}");
     home.close().await;
     drop(leech);
@@ -87,7 +101,10 @@ impl Mount {
     fn new(at: PathBuf, mib: u32) -> Self {
         std::fs::create_dir_all(&at).expect("writable");
         let mount = Self(at);
-        mount.run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m"), "granary-test"]);
+        mount.run(
+            "mount",
+            &["-t", "tmpfs", "-o", &format!("size={mib}m"), "granary-test"],
+        );
         mount
     }
 
@@ -117,7 +134,10 @@ async fn a_full_disk_puts_fetching_off_and_more_space_lets_it_go_on() {
     let disk = Mount::new(dir.path().join("content"), 24);
     let home = Home::open(dir.path(), &[seed.client.addr]).await;
     let ih = seed.infohash();
-    let opened = home.swarm.open(ih, &Hints::default(), Instant::now() + SOON).await;
+    let opened = home
+        .swarm
+        .open(ih, &Hints::default(), Instant::now() + SOON)
+        .await;
     let count = opened.expect("it opens").info.piece_count();
     home.swarm.keep(ih).await.expect("kept");
     let jobs = home.swarm.parts.fetch.clone();
@@ -134,7 +154,9 @@ async fn a_full_disk_puts_fetching_off_and_more_space_lets_it_go_on() {
         let _ = home.db.run(move |store| store.tick(now)).await;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let got = home.read(ih, &Hints::default(), 0, seed.content.len(), SOON).await;
+    let got = home
+        .read(ih, &Hints::default(), 0, seed.content.len(), SOON)
+        .await;
     assert!(got == seed.content, "other bytes");
     home.close().await;
     drop(disk);
@@ -146,7 +168,8 @@ async fn a_torrent_with_two_files_of_one_name_is_refused_with_a_sentence() {
     let home = Home::open(dir.path(), &[]).await;
     let file = "d6:lengthi5e4:pathl1:aee";
     let info = |second: &str| {
-        let mut raw = format!("d5:filesl{file}{second}e4:name1:n12:piece lengthi16384e6:pieces20:").into_bytes();
+        let mut raw =
+            format!("d5:filesl{file}{second}e4:name1:n12:piece lengthi16384e6:pieces20:").into_bytes();
         raw.extend([7; 20]);
         raw.push(b'e');
         bytes::Bytes::from(raw)
@@ -154,7 +177,10 @@ async fn a_torrent_with_two_files_of_one_name_is_refused_with_a_sentence() {
     let adopt = |raw| home.swarm.adopt(raw, Vec::new(), store::Keep::Visited);
     adopt(info("d6:lengthi5e4:pathl1:bee")).await.expect("two names");
     let refused = adopt(info(file)).await.expect_err("one name").to_string();
-    assert!(refused.contains("duplicate filenames") && refused.contains("nothing was stored"), "{refused}");
+    assert!(
+        refused.contains("duplicate filenames") && refused.contains("nothing was stored"),
+        "{refused}"
+    );
     home.close().await;
 }
 
