@@ -124,12 +124,7 @@ impl Setup {
         command.args(["--listen-http", "127.0.0.1:0", "--listen-proxy", "127.0.0.1:0"]);
         command.args(["--listen-bt", &format!("{}:0", self.bt_ip)]);
         command.args(["--listen-dht", "127.0.0.1:0", "--dht-bootstrap", "none"]);
-        command.args([
-            "--no-lsd",
-            "--no-upnp",
-            "--log",
-            "info,librqbit=warn,granary=debug",
-        ]);
+        command.args(["--no-lsd", "--no-upnp", "--log", "debug,hyper=info,mio=info"]);
         command
             .arg("--control")
             .arg(&control)

@@ -279,7 +279,7 @@ fn both_doors_tell_the_same_figures_in_the_same_words() {
 
 #[test]
 fn what_the_fetch_engine_grumbles_about_is_not_logged() {
-    let mut granary = Setup::default().arg("--log").arg("debug").start();
+    let mut granary = Granary::start();
     assert_eq!(granary.stop(), 0);
     let log = granary.log();
     assert!(log.contains("DHT node started"), "{log}");
