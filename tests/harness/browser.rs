@@ -128,6 +128,22 @@ impl Browser {
         wide == true
     }
 
+    /// What axe-core finds against WCAG 2.2 AA on the page as it is now: one line per finding, empty when all is well.
+    #[track_caller]
+    pub fn barriers(&self) -> Vec<String> {
+        let path = crate::foreign::cache_dir().join("npm/node_modules/axe-core/axe.min.js");
+        let axe = std::fs::read_to_string(path).expect("tests/setup.sh installs axe-core");
+        let run = "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa']})
+            .then(r => done(r.violations.flatMap(v => v.nodes.map(n =>
+                v.id + ': ' + n.html + ' ' + n.any.map(a => a.message).join('; ')))))
+            .catch(e => done([String(e)]))";
+        let found = self.eval_async(&format!("if (!window.axe) {{ {axe} }}\n{run}"));
+        let lines = found.as_array().expect("axe answers with a list").iter();
+        lines
+            .map(|line| line.as_str().unwrap_or_default().into())
+            .collect()
+    }
+
     /// Window size in CSS pixels and colour scheme.
     #[track_caller]
     pub fn emulate(&self, width: u32, height: u32, scheme: &str) {

@@ -72,7 +72,7 @@ pub fn serve<S: SiteSource>(visit: &Visit<'_, S>, opened: Arc<Opened<S>>, as_tar
     let wanted = visit.ask.query_value("path").unwrap_or_else(|| "/".into());
     // The query was decoded already; escape again what the path reader takes for an escape.
     let Ok(folder) = SitePath::parse(&wanted.replace('%', "%25")) else {
-        return error_page::no_such_file("/".into()).reply(visit.ask);
+        return error_page::no_such_file(format!("{}/", visit.base)).reply(visit.ask);
     };
     let parts: Vec<&str> = folder.components.iter().map(String::as_str).collect();
     let info = opened.info();
@@ -81,7 +81,7 @@ pub fn serve<S: SiteSource>(visit: &Visit<'_, S>, opened: Arc<Opened<S>>, as_tar
         .folder(info, &parts)
         .filter(|span| span.1 - span.0 <= FILES_MAX)
     else {
-        return error_page::no_such_file("/".into()).reply(visit.ask);
+        return error_page::no_such_file(format!("{}/", visit.base)).reply(visit.ask);
     };
     let top = folder.components.last().unwrap_or(&info.name).clone();
     let items: Vec<Item> = opened

@@ -3,7 +3,7 @@
 
 use hyper::{StatusCode, header};
 use maud::html;
-use proto::id::InfoHash;
+use proto::{id::InfoHash, name::TLD};
 
 use super::{
     page,
@@ -11,6 +11,15 @@ use super::{
     route::Refusal,
 };
 use crate::{sites::Error, swarm::Progress};
+
+const START: &str = "Open the box's start page";
+/// On a link to the very page: an empty address.
+const AGAIN: &str = "Try again";
+
+/// The box by the name that everybody has who came by a name of ours, or by proxy.
+fn start_page() -> String {
+    format!("http://box.{TLD}/")
+}
 
 /// A trouble in words.
 pub struct Trouble {
@@ -92,7 +101,7 @@ impl Trouble {
                 @if let Some((to, words)) = &self.link {
                     p { a.button href=(to) { (words) } }
                 }
-                footer.soft { "Granary · " (self.status.as_str()) }
+                footer.soft { "Granary" @if self.status != StatusCode::OK { " · " (self.status.as_str()) } }
             },
         )
     }
@@ -121,7 +130,8 @@ pub fn refused(refusal: Refusal) -> Trouble {
             "Your browser asked this proxy for an ordinary site.",
             "The request was not passed on.",
             "Use the automatic proxy address (/proxy.pac) instead of a fixed proxy: it sends only BitTorrent sites here.",
-        ),
+        )
+        .link(start_page(), START),
         Refusal::Tunnel => Trouble::new(
             403,
             "This proxy only opens BitTorrent sites",
@@ -140,16 +150,18 @@ pub fn refused(refusal: Refusal) -> Trouble {
             404,
             "Nobody has this name",
             "No site is known under this name.",
-            "The household's names were searched; nothing was asked outside.",
+            "Nothing was asked outside this home.",
             "Check the spelling, or paste the site's magnet link on the box's start page.",
-        ),
+        )
+        .link(start_page(), START),
         Refusal::Later => Trouble::new(
             501,
             "This kind of address comes later",
             "The address is understood, but this release opens only addresses with 40 hexadecimal digits and -ih.",
             "Nothing was looked up.",
-            "If you know the site's magnet link or infohash, open that.",
-        ),
+            "If you know the site's magnet link or infohash, open that on the box's start page.",
+        )
+        .link(start_page(), START),
         Refusal::Method => Trouble::new(
             405,
             "Sites can only be read",
@@ -201,7 +213,7 @@ pub fn refused_head(path: &str) -> Reply {
 }
 
 /// The path part of an address breaks a rule.
-pub fn bad_path(why: proto::site::path::Malformed) -> Trouble {
+pub fn bad_path(why: proto::site::path::Malformed, base: &str) -> Trouble {
     Trouble::new(
         400,
         "This address is not well formed",
@@ -209,7 +221,7 @@ pub fn bad_path(why: proto::site::path::Malformed) -> Trouble {
         "Nothing was looked up.",
         "Check the address, or open the site's first page.",
     )
-    .link("/", "Open the first page")
+    .link(format!("{base}/"), "Open the first page")
 }
 
 pub fn no_such_file(parent: String) -> Trouble {
@@ -224,7 +236,7 @@ pub fn no_such_file(parent: String) -> Trouble {
 }
 
 /// A special path that has nothing to show for this kind of site.
-pub fn nothing_special(happened: &'static str) -> Trouble {
+pub fn nothing_special(happened: &'static str, base: &str) -> Trouble {
     Trouble::new(
         404,
         "Nothing here for this site",
@@ -232,6 +244,7 @@ pub fn nothing_special(happened: &'static str) -> Trouble {
         "Nothing was looked up.",
         "Open the site's first page.",
     )
+    .link(format!("{base}/"), "Open the first page")
 }
 
 pub fn no_such_page() -> Trouble {
@@ -330,6 +343,7 @@ pub fn busy() -> Trouble {
         "This one was not started.",
         "Try again in a few seconds.",
     )
+    .link("", AGAIN)
     .retry(5)
 }
 
@@ -342,9 +356,10 @@ pub fn of_site(err: &Error, known: bool, progress: Option<&Progress>) -> Trouble
             504,
             "Nobody who has this site is online",
             "The site is known, but none of its holders could be reached.",
-            "The DHT, trackers and the local network were searched until the deadline.",
+            "The BitTorrent network and the local network were searched.",
             "Try again later: it opens as soon as one holder is online.",
         )
+        .link("", AGAIN)
         .retry(30),
         Error::Silent(_) | Error::Incomplete(_) => Trouble::new(
             504,
@@ -353,6 +368,7 @@ pub fn of_site(err: &Error, known: bool, progress: Option<&Progress>) -> Trouble
             "It stays first in line while you are here.",
             "Try again in a moment.",
         )
+        .link("", AGAIN)
         .retry(5),
         Error::NotASite(why) => Trouble::new(
             502,
@@ -377,8 +393,9 @@ fn silent(ih: &InfoHash) -> Trouble {
         504,
         "Nobody answered",
         format!("Nobody in the BitTorrent network answered for {}...", ih.short()),
-        "The DHT, trackers and the local network were searched until the deadline.",
+        "The BitTorrent network and the local network were searched.",
         "Check that the box has Internet, and try again later.",
     )
+    .link("", AGAIN)
     .retry(30)
 }

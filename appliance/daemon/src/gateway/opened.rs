@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -37,6 +37,8 @@ const WEIGHT_MAX: usize = 24 << 20;
 const FRESH: Duration = Duration::from_secs(20);
 /// How long an opening goes on when nobody waits any more.
 const OPEN_FOR: Duration = Duration::from_secs(60);
+/// How long a failed opening is news: a little longer than a page waits before it looks again.
+const NEWS: Duration = Duration::from_secs(10);
 /// Openings and fetches ahead at once. More: a page of many dead links costs more. Fewer: a household waits.
 const AHEAD_MAX: usize = 64;
 /// Ready-made headers per site.
@@ -147,6 +149,9 @@ type Outcome<S> = Option<Result<Arc<Opened<S>>, Arc<Error>>>;
 struct Slot<S: SiteSource> {
     outcome: watch::Receiver<Outcome<S>>,
     used: Instant,
+    /// When the opening ended, and whether somebody has heard of its failure.
+    ended: Arc<OnceLock<Instant>>,
+    told: bool,
 }
 
 /// All of them. Shared by every connection.
@@ -187,21 +192,45 @@ impl<S: SiteSource> Shelf<S> {
         Some(opened)
     }
 
-    /// Opens, or joins an opening, and waits until `until`; the opening itself goes on behind.
-    pub async fn open(&self, ih: InfoHash, until: Instant) -> Result<Arc<Opened<S>>, NotOpen> {
+    /// Opens, or joins an opening, and waits until `until`; the opening itself goes on behind. `looking_again`: a page
+    /// that refreshes itself hears once of a failure that came between two looks, instead of starting anew for ever.
+    pub async fn open(
+        &self,
+        ih: InfoHash,
+        until: Instant,
+        looking_again: bool,
+    ) -> Result<Arc<Opened<S>>, NotOpen> {
         if let Some(opened) = self.now(&ih) {
             return Ok(opened);
+        }
+        if looking_again && let Some(err) = self.failure(&ih) {
+            return Err(NotOpen::Site(err));
         }
         let mut outcome = self.opening(ih)?;
         let done = tokio::time::timeout_at(until, outcome.wait_for(Option::is_some)).await;
         match done {
             Ok(Ok(outcome)) => match outcome.as_ref() {
                 Some(Ok(opened)) => Ok(opened.clone()),
-                Some(Err(err)) => Err(NotOpen::Site(err.clone())),
+                Some(Err(err)) => {
+                    if let Some(slot) = lock(&self.slots).get_mut(&ih) {
+                        slot.told = true;
+                    }
+                    Err(NotOpen::Site(err.clone()))
+                }
                 None => Err(NotOpen::Waiting),
             },
             _ => Err(NotOpen::Waiting),
         }
+    }
+
+    /// A fresh failure that nobody has heard of yet; heard now.
+    fn failure(&self, ih: &InfoHash) -> Option<Arc<Error>> {
+        let mut slots = lock(&self.slots);
+        let slot = slots.get_mut(ih).filter(|slot| !slot.told)?;
+        slot.ended.get().filter(|ended| ended.elapsed() < NEWS)?;
+        let err = slot.outcome.borrow().as_ref()?.as_ref().err().cloned()?;
+        slot.told = true;
+        Some(err)
     }
 
     /// Opens from what is stored; asks nobody.
@@ -230,9 +259,12 @@ impl<S: SiteSource> Shelf<S> {
             .try_acquire_owned()
             .map_err(|_| NotOpen::Busy)?;
         let (report, outcome) = watch::channel(None);
+        let ended = Arc::new(OnceLock::new());
         let slot = Slot {
             outcome: outcome.clone(),
             used: Instant::now(),
+            ended: ended.clone(),
+            told: false,
         };
         slots.insert(ih, slot);
         shrink(&mut slots);
@@ -249,6 +281,7 @@ impl<S: SiteSource> Shelf<S> {
                 Ok(Err(err)) => Err(Arc::new(err)),
                 Err(_) => Err(Arc::new(Error::Silent(ih))),
             };
+            let _ = ended.set(Instant::now());
             // Nobody may be waiting any more; the slot still holds a receiver.
             report.send_replace(Some(opened));
         });

@@ -57,7 +57,7 @@ impl<'a, S: SiteSource> Visit<'a, S> {
     pub async fn serve(&self, raw: &str) -> Reply {
         let path = match SitePath::parse(raw) {
             Ok(path) => path,
-            Err(why) => return error_page::bad_path(why).reply(self.ask),
+            Err(why) => return error_page::bad_path(why, &self.base).reply(self.ask),
         };
         if self.wall == Wall::Path && self.ask.parts.headers.contains_key("service-worker") {
             return error_page::no_workers().reply(self.ask);
@@ -88,14 +88,17 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         if self.ask.query_value("btlink-stop").is_some() {
             return Err(Box::new(error_page::stopped(self.ask.path()).reply(self.ask)));
         }
-        shelf.open(self.ih, self.until).await.map_err(|why| {
-            Box::new(match why {
-                NotOpen::Busy => error_page::busy().reply(self.ask),
-                NotOpen::Site(err) => self.trouble(&err, false),
-                NotOpen::Waiting if self.ask.top => self.progress(None),
-                NotOpen::Waiting => self.trouble(&Error::Silent(self.ih), false),
+        shelf
+            .open(self.ih, self.until, self.ask.top)
+            .await
+            .map_err(|why| {
+                Box::new(match why {
+                    NotOpen::Busy => error_page::busy().reply(self.ask),
+                    NotOpen::Site(err) => self.trouble(&err, false),
+                    NotOpen::Waiting if self.ask.top => self.progress(None),
+                    NotOpen::Waiting => self.trouble(&Error::Silent(self.ih), false),
+                })
             })
-        })
     }
 
     pub fn progress(&self, opened: Option<&Opened<S>>) -> Reply {

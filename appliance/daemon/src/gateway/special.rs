@@ -18,7 +18,7 @@ use super::{
 /// Answers for what follows `/.<tld>/`.
 pub async fn serve<S: SiteSource>(visit: &Visit<'_, S>, rest: &str) -> Reply {
     let (first, below) = rest.split_once('/').unwrap_or((rest, ""));
-    let nothing = |words| error_page::nothing_special(words).reply(visit.ask);
+    let nothing = |words| error_page::nothing_special(words, &visit.base).reply(visit.ask);
     match first {
         "record" => return nothing("An address by infohash has no signed record: it can never change."),
         "rootca.pem" | "rootca.crt" => {
@@ -105,7 +105,7 @@ fn metainfo<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened<S>) -> Reply {
 async fn raw<S: SiteSource>(visit: &Visit<'_, S>, opened: &std::sync::Arc<Opened<S>>, below: &str) -> Reply {
     let path = match SitePath::parse(&format!("/{below}")) {
         Ok(path) => path,
-        Err(why) => return error_page::bad_path(why).reply(visit.ask),
+        Err(why) => return error_page::bad_path(why, &visit.base).reply(visit.ask),
     };
     let info = opened.info();
     let found = path.components.split_first().and_then(|(name, rest)| {
@@ -120,6 +120,6 @@ async fn raw<S: SiteSource>(visit: &Visit<'_, S>, opened: &std::sync::Arc<Opened
     });
     match found {
         Some(file) => visit.file(opened, file, StatusCode::OK).await,
-        None => error_page::no_such_file("/".into()).reply(visit.ask),
+        None => error_page::no_such_file(format!("{}/", visit.base)).reply(visit.ask),
     }
 }

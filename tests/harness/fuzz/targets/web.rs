@@ -98,7 +98,10 @@ pub(super) fn head(input: &[u8]) -> u64 {
     assert!(input[..end].ends_with(b"\r\n\r\n") && end <= head::HEAD_MAX);
     let body = head::check(&input[..end]);
     assert!(body.unwrap_or(0) <= head::BODY_MAX);
-    seen(&(end, body.map_err(|why| why.reason)))
+    seen(&format_args!(
+        "{}",
+        body.map_or_else(|why| why.reason, |_| "fine")
+    ))
 }
 
 /// A path, then the rules.
