@@ -24,6 +24,10 @@ if encryption == "forced":
 if encryption == "plain":
     settings.update({"out_enc_policy": 2, "in_enc_policy": 2})
 session = lt.session(settings)
+# By default libtorrent's limits leave out peers on local networks.
+everybody = lt.ip_filter()
+everybody.add_rule("0.0.0.0", "255.255.255.255", 1 << lt.session.global_peer_class_id)
+session.set_peer_class_filter(everybody)
 if torrent.startswith("magnet:"):
     params = lt.parse_magnet_uri(torrent)
 else:

@@ -16,12 +16,12 @@ fn address(infohash: &str, path: &str) -> String {
     format!("http://{infohash}-ih.btlink/{path}")
 }
 
-fn torrent_of(dir: &Path, name: &str) -> Torrent {
+fn torrent_of(dir: &Path, name: &str, piece_len: u32) -> Torrent {
     make_torrent(
         &dir.join(name),
         &dir.join(format!("{name}.torrent")),
         "",
-        64 << 10,
+        piece_len,
     )
 }
 
@@ -126,8 +126,8 @@ fn folders_and_waiting_are_shown_plainly() {
         std::fs::write(many.join(format!("measurement number {index:04}.csv")), b"1;2\n").expect("writable");
     }
     let (small, huge) = (
-        torrent_of(dir.path(), "Ferien 2024"),
-        torrent_of(dir.path(), "many"),
+        torrent_of(dir.path(), "Ferien 2024", 64 << 10),
+        torrent_of(dir.path(), "many", 64 << 10),
     );
     let (first, second) = (seed(dir.path(), &small, 200), seed(dir.path(), &huge, 0));
     let granary = Setup::default().peer(first.addr).peer(second.addr).start();
@@ -166,7 +166,7 @@ fn folders_and_waiting_are_shown_plainly() {
 fn every_refusal_says_what_happened_and_what_can_be_done() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     folder(&dir.path().join("photos"));
-    let torrent = torrent_of(dir.path(), "photos");
+    let torrent = torrent_of(dir.path(), "photos", 64 << 10);
     let foreign = seed(dir.path(), &torrent, 0);
     let granary = Setup::default().peer(foreign.addr).start();
     let (door, proxy) = (granary.addr("http"), granary.addr("proxy"));
@@ -219,10 +219,13 @@ fn three_kinds_of_silence_have_three_pages() {
     for name in ["gone", "part"] {
         folder(&dir.path().join(name));
     }
-    let (gone, part) = (torrent_of(dir.path(), "gone"), torrent_of(dir.path(), "part"));
-    // Both know the list of files and hold nothing of them; one of them goes away.
-    let empty = |torrent: &Torrent, name: &str| seed(&dir.path().join(name), torrent, 0);
-    let (mut holder, other) = (empty(&gone, "nothing-1"), empty(&part, "nothing-2"));
+    let (gone, part) = (
+        torrent_of(dir.path(), "gone", 64 << 10),
+        torrent_of(dir.path(), "part", 1 << 20),
+    );
+    // One knows the list of files, holds nothing of them, and goes away; the other takes two minutes for a piece.
+    let mut holder = seed(&dir.path().join("nothing"), &gone, 0);
+    let other = seed(dir.path(), &part, 8);
     let granary = Setup::default().peer(holder.addr).peer(other.addr).start();
     for torrent in [&gone, &part] {
         assert_eq!(

@@ -23,17 +23,10 @@ fn answer(addr: SocketAddr, request: &str) -> (u16, String) {
     )
 }
 
-#[test]
-fn nobody_reaches_anything_else_through_the_proxy() {
-    let granary = Granary::start();
-    // Whatever is dialled would arrive here: another device, not the box.
-    let canary = TcpListener::bind("127.0.0.2:0").expect("loopback has a free port");
-    canary
-        .set_nonblocking(true)
-        .expect("a socket can be told not to wait");
-    let there = canary.local_addr().expect("bound");
+/// Ways to ask the proxy for something else than a site, with the status each deserves.
+fn elsewhere(there: SocketAddr) -> Vec<(String, u16)> {
     let port = there.port();
-    let requests = [
+    vec![
         (format!("GET http://{there}/ HTTP/1.1\r\nHost: {there}"), 403),
         (
             format!("GET http://localtest.example:{port}/ HTTP/1.1\r\nHost: localtest.example:{port}"),
@@ -77,7 +70,19 @@ fn nobody_reaches_anything_else_through_the_proxy() {
             501,
         ),
         ("CONNECT / HTTP/1.1\r\nHost: a".into(), 400),
-    ];
+    ]
+}
+
+#[test]
+fn nobody_reaches_anything_else_through_the_proxy() {
+    let granary = Granary::start();
+    // Whatever is dialled would arrive here: another device, not the box.
+    let canary = TcpListener::bind("127.0.0.2:0").expect("loopback has a free port");
+    canary
+        .set_nonblocking(true)
+        .expect("a socket can be told not to wait");
+    let there = canary.local_addr().expect("bound");
+    let requests = elsewhere(there);
     for door in ["proxy", "http"] {
         for (request, status) in &requests {
             let (got, text) = answer(granary.addr(door), &format!("{request}\r\n\r\n"));
