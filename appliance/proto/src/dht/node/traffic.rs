@@ -226,9 +226,15 @@ impl Node {
         }
     }
 
-    /// Our address, from somebody who knows: the home's router. Addresses that are not public are ignored.
+    /// Our address as the home's router knows it. Ignored when it is not public, and when most nodes see another one: then a
+    /// second router stands in front.
     pub fn set_external(&mut self, ip: IpAddr, now: Duration) {
-        if self.allowed(&SocketAddr::new(ip, 1)) {
+        // The guard judges ports too; this one is nobody's.
+        let addr = SocketAddr::new(ip, 6881);
+        let seen = self
+            .side(Family::of(&addr))
+            .and_then(|side| side.external.agreed());
+        if self.allowed(&addr) && seen.is_none_or(|seen| seen == ip) {
             self.live_at(ip, now);
         }
     }
@@ -245,5 +251,38 @@ impl Node {
             self.tell(Event::Rekeyed);
             self.start_search(id, family, None, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dht::node::Config;
+
+    #[test]
+    fn the_id_becomes_valid_at_the_address_the_router_tells_unless_it_is_private() {
+        let mut node = Node::new(Config::default(), [7; 32], Duration::ZERO);
+        node.enable(Family::V4);
+        let first = node.id(Family::V4).expect("enabled");
+        let told = |ip: [u8; 4]| IpAddr::from(ip);
+        for private in [[192, 168, 1, 1], [100, 64, 0, 1], [127, 0, 0, 1]] {
+            node.set_external(told(private), Duration::ZERO);
+        }
+        assert_eq!(node.id(Family::V4), Some(first));
+        node.set_external(told([9, 8, 7, 6]), Duration::ZERO);
+        let second = node.id(Family::V4).expect("enabled");
+        assert!(is_secure(&second, told([9, 8, 7, 6])) && second != first);
+        assert_eq!(node.take_event(), Some(Event::Rekeyed));
+        node.set_external(told([9, 8, 7, 6]), Duration::ZERO);
+        assert_eq!(node.id(Family::V4), Some(second), "a valid id stays");
+        assert_eq!(node.take_event(), None);
+
+        // Eight nodes see us elsewhere: the router knows only the corridor.
+        let seen = SocketAddr::from(([9, 9, 9, 9], 6881));
+        for n in 1..=8 {
+            node.vote(SocketAddr::from(([8, 8, 8, n], 6881)), seen, Duration::ZERO);
+        }
+        node.set_external(told([9, 8, 7, 6]), Duration::ZERO);
+        assert!(is_secure(&node.id(Family::V4).expect("enabled"), seen.ip()));
     }
 }
