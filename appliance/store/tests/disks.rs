@@ -30,6 +30,17 @@ impl Mount {
         Self(at.into())
     }
 
+    /// A real journalling file system in a file beside `at`.
+    fn ext4(at: &Path, mib: u64) -> Self {
+        std::fs::create_dir_all(at).expect("folder");
+        let image = at.with_extension("ext4");
+        let file = std::fs::File::create(&image).expect("file");
+        file.set_len(mib * MIB).expect("sized");
+        run("mkfs.ext4", &["-q", "-F", "-m", "0", &text(&image)]);
+        run("mount", &["-o", "loop", &text(&image), &text(at)]);
+        Self(at.into())
+    }
+
     fn remount(&self, how: &str) {
         run("mount", &["-o", &format!("remount,{how}"), &text(&self.0)]);
     }
@@ -111,21 +122,42 @@ fn stuff(dir: &Path) {
     }
 }
 
+/// Runs a test on a small disk in memory and, where there are loop devices, on a small ext4.
+fn on_small_disks(test: impl Fn(&Path, &Mount)) {
+    let dir = tempfile::tempdir().expect("folder");
+    let at = dir.path().join("disk");
+    for ext4 in [false, true] {
+        if ext4 && !Path::new("/dev/loop0").exists() {
+            println!("no loop devices: ext4 is left out");
+            continue;
+        }
+        let mount = if ext4 {
+            Mount::ext4(&at, 64)
+        } else {
+            Mount::tmpfs(&at, 64)
+        };
+        std::fs::create_dir_all(at.join("content")).expect("folder");
+        println!("ext4: {ext4}");
+        test(&at, &mount);
+    }
+}
+
 #[test]
 fn on_a_full_disk_reading_and_deleting_go_on_and_writing_comes_back() {
-    let dir = tempfile::tempdir().expect("folder");
-    let _mount = Mount::tmpfs(dir.path(), 64);
-    std::fs::create_dir_all(dir.path().join("content")).expect("folder");
+    on_small_disks(|dir, _| full_disk(dir));
+}
+
+fn full_disk(dir: &Path) {
     let config = Config {
         free_floor_bytes: 4 * MIB,
-        ..config(dir.path())
+        ..config(dir)
     };
     let store = Store::open(config.clone(), 1).expect("opens");
     store.tick(2).expect("makes the ballast");
     let kept = torrent(1);
     fill(&store, &kept, Keep::Kept, 3).expect("room");
     fill(&store, &torrent(2), Keep::Kept, 3).expect("room");
-    stuff(dir.path());
+    stuff(dir);
     let err = fill(&store, &torrent(3), Keep::Kept, 4).expect_err("no room");
     assert!(matches!(err, Error::Full(_)), "{err}");
     assert!(matches!(
@@ -149,7 +181,7 @@ fn on_a_full_disk_reading_and_deleting_go_on_and_writing_comes_back() {
         .remove_site(&torrent(2).ih())
         .expect("deletions go through at zero free bytes");
     assert_eq!(store.site(&torrent(2).ih()).expect("row"), None);
-    std::fs::remove_file(dir.path().join("stuffing")).expect("removed");
+    std::fs::remove_file(dir.join("stuffing")).expect("removed");
     let report = store.tick(20).expect("ticks");
     assert_eq!(report.trouble, None, "it recovers by itself");
     fill(&store, &torrent(3), Keep::Kept, 21).expect("room again");
@@ -160,15 +192,16 @@ fn on_a_full_disk_reading_and_deleting_go_on_and_writing_comes_back() {
 
 #[test]
 fn a_read_only_disk_is_read_and_written_again_when_it_can_be() {
-    let dir = tempfile::tempdir().expect("folder");
-    let mount = Mount::tmpfs(dir.path(), 64);
-    std::fs::create_dir_all(dir.path().join("content")).expect("folder");
-    let store = Store::open(config(dir.path()), 1).expect("opens");
+    on_small_disks(read_only_disk);
+}
+
+fn read_only_disk(dir: &Path, mount: &Mount) {
+    let store = Store::open(config(dir), 1).expect("opens");
     fill(&store, &torrent(1), Keep::Kept, 2).expect("room");
     store.close().expect("closes");
     drop(store);
     mount.remount("ro");
-    let store = Store::open(config(dir.path()), 3).expect("opens read-only");
+    let store = Store::open(config(dir), 3).expect("opens read-only");
     assert_whole(&store, &torrent(1));
     let err = fill(&store, &torrent(2), Keep::Kept, 4).expect_err("read-only");
     assert!(matches!(err, Error::ReadOnly(_)), "{err}");

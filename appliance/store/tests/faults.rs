@@ -25,12 +25,18 @@ fn every_acknowledged_change_survives_a_power_cut() {
 
 #[test]
 fn the_injector_finds_planted_bugs() {
-    for plant in [Plant::NoContentSync, Plant::NoStateSync, Plant::NoFolderSync] {
+    for (plant, least) in [
+        (Plant::NoContentSync, 40),
+        (Plant::NoStateSync, 40),
+        (Plant::NoFolderSync, 40),
+        // Only a quarter of the images lose their state.
+        (Plant::NoCopySync, 8),
+    ] {
         let found: usize = (1..=4)
             .map(|seed| cut_campaign(plant, seed, 40, 30).bad.len())
             .sum();
         println!("{plant:?}: found in {found} images");
-        assert!(found >= 40, "{plant:?} was not found");
+        assert!(found >= least, "{plant:?} was not found");
     }
 }
 

@@ -251,12 +251,43 @@ fn a_damaged_or_deleted_copy_is_made_again_from_the_state() {
     }
 }
 
+/// Other sites come and go, compaction and sweeps run.
+fn work_beside(store: &Store) {
+    for round in 0..12 {
+        let other = Torrent::random(60 + round, 32_768, 20, 60);
+        store
+            .add_site(&other.info, &other.raw, &[], Keep::Visited, 30)
+            .expect("added");
+        let pieces = store.pieces(&other.ih()).expect("handle");
+        for (piece, data) in (0..).zip(&other.data) {
+            assert!(pieces.put(piece, data.clone()).expect("put"));
+        }
+        store.flush().expect("commits");
+        store.tick(1_000 + round * 40).expect("ticks");
+        store.remove_site(&other.ih()).expect("removed");
+        store.tick(1_020 + round * 40).expect("ticks");
+    }
+}
+
+/// One of the lost sites is added and removed: what lies beside its pieces stays.
+fn come_and_go(store: &Store, last: &Torrent) {
+    store
+        .add_site(&last.info, &last.raw, &[], Keep::Kept, 30)
+        .expect("added");
+    store.tick(2_000).expect("ticks");
+    assert!(store.site(&last.ih()).expect("row").expect("there").complete());
+    store.remove_site(&last.ih()).expect("removed");
+    for now in 0..4 {
+        store.tick(2_100 + now * 40).expect("ticks");
+    }
+}
+
 #[test]
 fn without_state_and_copy_all_content_stays_and_is_found_when_its_sites_are_added() {
     let dir = world::quick_folder();
     let torrents = household(dir.path());
     let good = files(dir.path());
-    let bytes: usize = torrents
+    let bytes: usize = torrents[..5]
         .iter()
         .flat_map(|torrent| &torrent.data)
         .map(|data| data.len())
@@ -272,21 +303,8 @@ fn without_state_and_copy_all_content_stays_and_is_found_when_its_sites_are_adde
         }
         let store = open(dir.path());
         assert_eq!(store.sites(None, 10).expect("rows"), vec![]);
-        // A month of work beside it: other sites come and go, compaction and sweeps run.
-        for round in 0..12 {
-            let other = Torrent::random(60 + round, 32_768, 20, 60);
-            store
-                .add_site(&other.info, &other.raw, &[], Keep::Visited, 30)
-                .expect("added");
-            let pieces = store.pieces(&other.ih()).expect("handle");
-            for (piece, data) in (0..).zip(&other.data) {
-                assert!(pieces.put(piece, data.clone()).expect("put"));
-            }
-            store.flush().expect("commits");
-            store.tick(1_000 + round * 40).expect("ticks");
-            store.remove_site(&other.ih()).expect("removed");
-            store.tick(1_020 + round * 40).expect("ticks");
-        }
+        work_beside(&store);
+        come_and_go(&store, &torrents[5]);
         if !delete {
             let trouble = store.tick(3_000).expect("ticks").trouble.expect("told");
             assert!(trouble.contains("are kept"), "{trouble}");
@@ -296,8 +314,8 @@ fn without_state_and_copy_all_content_stays_and_is_found_when_its_sites_are_adde
         store.close().expect("closes");
         drop(store);
         let store = open(dir.path());
-        let added: Vec<InfoHash> = torrents.iter().map(Torrent::ih).collect();
-        for torrent in &torrents {
+        let added: Vec<InfoHash> = torrents[..5].iter().map(Torrent::ih).collect();
+        for torrent in &torrents[..5] {
             store
                 .add_site(&torrent.info, &torrent.raw, &[], Keep::Kept, 40)
                 .expect("added");

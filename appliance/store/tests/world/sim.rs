@@ -45,6 +45,8 @@ pub enum Plant {
     NoContentSync,
     /// The state is not durable when listeners are told.
     NoStateSync,
+    /// The copy of the rows is not durable when the caller hears of a change.
+    NoCopySync,
     /// New files are not durable in their folder.
     NoFolderSync,
 }
@@ -287,6 +289,7 @@ impl Disk for SimDisk {
             disk: self.clone(),
             no,
             place,
+            copy: name == "state-copy.redb",
         }))
     }
 
@@ -396,6 +399,7 @@ struct SimBackend {
     disk: SimDisk,
     no: usize,
     place: Place,
+    copy: bool,
 }
 
 impl std::fmt::Debug for SimBackend {
@@ -430,6 +434,7 @@ impl redb::StorageBackend for SimBackend {
         let skipped = match self.disk.plant {
             Plant::NoContentSync => self.place == Place::Content,
             Plant::NoStateSync => self.place == Place::State,
+            Plant::NoCopySync => self.copy,
             _ => false,
         };
         if skipped {

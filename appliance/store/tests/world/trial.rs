@@ -292,7 +292,7 @@ pub fn cut_campaign(plant: Plant, seed: u64, deeds: u64, cuts: u64) -> Score {
             score.bad.push(format!("seed {seed}, image {no}: {text}"));
         }
         let turn = score.images;
-        if turn % 4 == 2 && plant == Plant::Nothing {
+        if turn % 4 == 2 && matches!(plant, Plant::Nothing | Plant::NoCopySync) {
             score.lost += 1;
             if let Err(text) = survive_loss(image, &list, &promised, seed ^ turn << 8) {
                 score.bad.push(format!("seed {seed}, image {turn}: {text}"));
