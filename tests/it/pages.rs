@@ -137,13 +137,19 @@ fn folders_and_waiting_are_shown_plainly() {
     browser.open(&address(&small.infohash, ""));
     wait_for("the folder", soon(), || browser.title() == "Ferien 2024");
     check(&browser, "listing", "Überblick & Grüße.txt");
-    let here =
-        browser.eval("return [...document.querySelectorAll('td:last-child')].map(cell => cell.innerText)");
-    let whole = |text: &serde_json::Value| text == "100%";
-    assert!(
-        here.as_array().is_some_and(|cells| !cells.iter().all(whole)),
-        "a part is still missing, and the page says so: {here}"
+    let film = address(&small.infohash, "film.mp4");
+    assert_eq!(
+        granary.get_with(&film, &[("range", "bytes=0-400000")]).status,
+        206
     );
+    browser.open(&address(&small.infohash, ""));
+    let row = "[...document.querySelectorAll('tr')].find(row => row.innerText.includes('film.mp4'))";
+    let here = browser.eval(&format!("return parseInt({row}.lastElementChild.innerText)"));
+    assert!(
+        here.as_u64().is_some_and(|percent| (20..100).contains(&percent)),
+        "the page says how much of the film is here: {here}"
+    );
+    check(&browser, "listing-half", "film.mp4");
     browser.open(&address(
         &small.infohash,
         "Sommer%20am%20Meer/?sort=size&order=desc",

@@ -364,7 +364,10 @@ pub fn of_site(err: &Error, known: bool, progress: Option<&Progress>) -> Trouble
         Error::Silent(_) | Error::Incomplete(_) => Trouble::new(
             504,
             "A part of this site is missing",
-            format!("{peers} holders are connected, but the piece asked for did not come in time."),
+            match peers {
+                1 => "One holder is connected, but the piece asked for did not come in time.".into(),
+                _ => format!("{peers} holders are connected, but the piece asked for did not come in time."),
+            },
             "It stays first in line while you are here.",
             "Try again in a moment.",
         )
