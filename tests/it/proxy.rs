@@ -37,7 +37,7 @@ fn elsewhere(there: SocketAddr) -> Vec<(String, u16)> {
             403,
         ),
         (
-            format!("GET http://169.254.169.254/ HTTP/1.1\r\nHost: 169.254.169.254"),
+            "GET http://169.254.169.254/ HTTP/1.1\r\nHost: 169.254.169.254".to_string(),
             403,
         ),
         (format!("GET http://user@{there}/ HTTP/1.1\r\nHost: {there}"), 400),

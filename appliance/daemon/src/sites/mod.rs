@@ -1,9 +1,7 @@
 //! Sites: "the current version of this address, and the bytes of that path". Knows no status codes and not who asks.
 //!
-//! Reading order: this file (opening, reading, keeping), `held` (what can be read without the network), `export` (a site as
-//! files in a folder).
+//! Reading order: this file (opening, reading, keeping), `held` (what can be read without the network).
 
-mod export;
 mod held;
 
 use std::{
@@ -15,10 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use proto::id::InfoHash;
-use store::{Keep, Pieces};
+use store::Pieces;
 use tokio::time::{Instant, timeout_at};
-
-pub use export::Step;
 
 use crate::{
     clock::Clock,
@@ -179,11 +175,6 @@ impl Sites {
         self.swarm.progress(ih)
     }
 
-    /// Keeps a site: fetched whole, seeded from now on.
-    pub async fn pin(&self, ih: InfoHash) -> Result<(), Error> {
-        self.swarm.keep(ih).await.map_err(explain)
-    }
-
     /// Removes a site and the bytes no other site shares.
     pub async fn evict(&self, ih: InfoHash) -> Result<(), Error> {
         self.close(&ih);
@@ -193,12 +184,6 @@ impl Sites {
     /// Forgets what is in memory of a site: its row has changed or gone.
     pub fn close(&self, ih: &InfoHash) {
         self.lock().remove(ih);
-    }
-
-    /// A torrent from its `.torrent` file: its row exists afterwards.
-    pub async fn adopt(&self, torrent: proto::metainfo::Torrent, keep: Keep) -> Result<InfoHash, Error> {
-        let adopted = self.swarm.adopt(torrent.raw_info.into(), torrent.trackers, keep);
-        Ok(adopted.await.map_err(explain)?.info.infohash)
     }
 
     fn opened(&self, ih: &InfoHash, hints: &Hints, local_only: bool) -> Option<Site> {

@@ -112,6 +112,7 @@ impl Swarm {
     }
 
     /// A torrent whose metadata came another way (a file): a row exists afterwards.
+    #[cfg(test)]
     pub async fn adopt(
         &self,
         raw_info: Bytes,

@@ -19,7 +19,10 @@ async fn keep(home: &Home, seed: &Seed) -> u32 {
     let file = std::fs::read(&seed.torrent.file).expect("the torrent file");
     let torrent = parse_torrent(&file).expect("a good torrent");
     let count = torrent.info.piece_count();
-    home.sites.adopt(torrent, Keep::Kept).await.expect("adopted");
+    home.swarm
+        .adopt(torrent.raw_info.into(), torrent.trackers, Keep::Kept)
+        .await
+        .expect("adopted");
     count
 }
 
