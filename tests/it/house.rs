@@ -170,7 +170,7 @@ fn files_and_functions_stay_short_enough_to_read() {
             // rustfmt closes a function with a brace at its own indentation; one-liners close on their own line.
             let close = format!("{}}}", " ".repeat(indent));
             let ends = |l: &&str| **l == close || (**l == **line && l.ends_with(['}', ';']));
-            let length = lines[start..].iter().position(|l| ends(l));
+            let length = lines[start..].iter().position(ends);
             if let Some(length) = length
                 && length > FUNCTION_LINES_MAX
             {

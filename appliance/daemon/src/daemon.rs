@@ -113,7 +113,7 @@ impl Daemon {
         let (swarm, db) = (self.handles.swarm.clone(), self.handles.db.clone());
         let figures: gateway::Status = Arc::new(move || figures(&swarm, &db));
         let sites = Arc::new(self.handles.sites.clone());
-        let doors = gateway::start_on(&gateway_config, sockets, sites, figures, &self.doors)
+        let doors = gateway::start(&gateway_config, sockets, sites, figures, &self.doors)
             .map_err(|err| Fault::usage(err.to_string()))?;
         let mut addresses = self.handles.addresses.as_ref().clone();
         addresses.http = doors.http.first().copied();

@@ -13,6 +13,7 @@
 //! | `GET /api/v1/sites/IH/bytes?file=N&offset=N` | the verified bytes of a file |
 //! | `POST /api/v1/sites/IH/peers` `{"peers":[…]}` | asks them too |
 //! | `POST /api/v1/sites/IH/keep` | fetches all of it and keeps it |
+//! | `POST /api/v1/sites/IH/rate` `{"upload_bytes_per_sec":N}` | its own upload limit until the next start; 0: none |
 //! | `DELETE /api/v1/sites/IH` | forgets it |
 //! | `POST /api/v1/seed` `{"path":…,"name":…,"torrent":…}` | one JSON line per step, the last one with the infohash |
 

@@ -1,6 +1,6 @@
 //! The shapes of the JSON. Field names are part of the stable face: they are added to, never renamed.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +66,17 @@ pub struct Line {
     pub fetching: usize,
     /// What became of opening the router's port, in a sentence.
     pub port_mapping: String,
+    /// The port others are told, after the router's translation.
+    pub bt_port_outside: u16,
+    /// Our address as the router sees it from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address_outside: Option<IpAddr>,
+    /// Network interfaces that local peer discovery listens on.
+    pub lsd_interfaces: usize,
+    /// Searches for peers under way.
+    pub searches: usize,
+    /// Trackers that are left alone for a while because they did not answer.
+    pub trackers_resting: usize,
 }
 
 impl From<&swarm::Status> for Line {
@@ -80,7 +91,12 @@ impl From<&swarm::Status> for Line {
             download_bytes_per_sec_max: status.rates.down,
             upload_bytes_per_sec_max: status.rates.up,
             fetching: status.fetching.len(),
-            port_mapping: status.port_mapping.clone(),
+            port_mapping: status.found.port_mapping.clone(),
+            bt_port_outside: status.found.port,
+            address_outside: status.found.external,
+            lsd_interfaces: status.found.lsd_interfaces,
+            searches: status.found.searches,
+            trackers_resting: status.found.trackers_resting,
         }
     }
 }
@@ -185,6 +201,14 @@ pub struct File {
 pub struct PeersBody {
     #[serde(default)]
     pub peers: Vec<SocketAddr>,
+}
+
+/// Body of `POST /api/v1/sites/IH/rate`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateBody {
+    /// Bytes per second this site may be uploaded with, below the limit of all; 0 lifts it.
+    pub upload_bytes_per_sec: u64,
 }
 
 /// Body of `POST /api/v1/seed`.

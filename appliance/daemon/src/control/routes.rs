@@ -15,11 +15,11 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     Handles,
-    reply::{File, Opened, PeersBody, SeedBody, SeedStep, SiteRow, Status, Task, Trouble},
+    reply::{File, Opened, PeersBody, RateBody, SeedBody, SeedStep, SiteRow, Status, Task, Trouble},
 };
 use crate::{
     sites::{self, Site},
-    swarm,
+    swarm::{self, limits::Rates},
 };
 
 /// Larger bodies are refused: every body here is a few lines.
@@ -67,6 +67,14 @@ async fn route(handles: Handles, request: Request<Incoming>) -> Result<Reply, Re
         }
         (&Method::POST, ["api", "v1", "sites", ih, "keep"]) => {
             handles.swarm.keep(infohash(ih)?).await.map_err(refuse_swarm)?;
+            Ok(done())
+        }
+        (&Method::POST, ["api", "v1", "sites", ih, "rate"]) => {
+            let RateBody {
+                upload_bytes_per_sec: up,
+            } = read(body).await?;
+            let own = (up > 0).then_some(Rates { up, down: 0 });
+            handles.swarm.limits().set_torrent(infohash(ih)?, own);
             Ok(done())
         }
         (&Method::POST, ["api", "v1", "sites", ih, "peers"]) => {

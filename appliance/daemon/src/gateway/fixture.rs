@@ -150,18 +150,16 @@ impl House {
 
     pub async fn start_with(fixture: Fixture, change: impl FnOnce(&mut Config)) -> Self {
         let tasks = Tasks::new();
-        let mut config = Config {
-            listen_http: vec!["127.0.0.1:0".parse().unwrap()],
-            listen_proxy: vec!["127.0.0.1:0".parse().unwrap()],
-            ..Config::default()
-        };
+        let mut config = Config::default();
         change(&mut config);
         let source = Arc::new(fixture);
         let status: super::Status =
             Arc::new(|| serde_json::json!({ "sites": 3, "peers": 12, "version": "0.1.0" }));
-        let doors = super::start(&config, source.clone(), status, &tasks)
-            .await
-            .unwrap();
+        let sockets = super::Sockets {
+            http: vec![tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()],
+            proxy: vec![tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()],
+        };
+        let doors = super::start(&config, sockets, source.clone(), status, &tasks).unwrap();
         Self {
             http: doors.http[0],
             proxy: doors.proxy[0],

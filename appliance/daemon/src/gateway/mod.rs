@@ -39,7 +39,6 @@ mod tests;
 
 use std::{
     future::Future,
-    io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
@@ -122,11 +121,6 @@ pub type Status = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
 
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where browsers connect by DNS or by IP; port 0 lets the system choose.
-    pub listen_http: Vec<SocketAddr>,
-    /// Where the PAC sends browsers. Both kinds answer everything; this one closes idle connections within three seconds,
-    /// because browsers wait minutes on an idle proxy connection to a box that was unplugged.
-    pub listen_proxy: Vec<SocketAddr>,
     /// The address PAC and pages name as the box; `None`: the address the client reached us on.
     pub advertise: Option<IpAddr>,
     /// Domains besides the top-level name whose hosts are sites. A domain that others control here would be theirs.
@@ -143,8 +137,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen_http: Vec::new(),
-            listen_proxy: Vec::new(),
             advertise: None,
             gateway_domains: Vec::new(),
             box_names: vec!["granary.local".into(), "localhost".into()],
@@ -157,8 +149,6 @@ impl Default for Config {
 /// Split by what the person who starts us can do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("listen on {addr}: {source}")]
-    Listen { addr: SocketAddr, source: io::Error },
     #[error("gateway domain: {0}")]
     Domain(#[from] proto::name::Error),
 }
@@ -166,7 +156,7 @@ pub enum StartError {
 /// The open doors. The tasks behind them end with the `Tasks` group given to [`start`].
 #[derive(Debug, Clone)]
 pub struct Doors {
-    /// In the order of `Config::listen_http`, with the ports really used.
+    /// In the order of [`Sockets::http`], with the ports really used.
     pub http: Vec<SocketAddr>,
     pub proxy: Vec<SocketAddr>,
 }
@@ -178,22 +168,8 @@ pub struct Sockets {
     pub proxy: Vec<TcpListener>,
 }
 
-/// Binds all addresses, then serves until `tasks` is cancelled; requests under way get five seconds.
-pub async fn start<S: SiteSource>(
-    config: &Config,
-    source: Arc<S>,
-    status: Status,
-    tasks: &Tasks,
-) -> Result<Doors, StartError> {
-    let sockets = Sockets {
-        http: bind_all(&config.listen_http).await?,
-        proxy: bind_all(&config.listen_proxy).await?,
-    };
-    start_on(config, sockets, source, status, tasks)
-}
-
-/// Like [`start`], on sockets that are open already; the addresses of `config` are not looked at.
-pub fn start_on<S: SiteSource>(
+/// Serves on sockets that are open already, until `tasks` is cancelled; requests under way get five seconds.
+pub fn start<S: SiteSource>(
     config: &Config,
     sockets: Sockets,
     source: Arc<S>,
@@ -221,13 +197,4 @@ pub fn start_on<S: SiteSource>(
         }
     }
     Ok(doors)
-}
-
-async fn bind_all(addrs: &[SocketAddr]) -> Result<Vec<TcpListener>, StartError> {
-    let mut listeners = Vec::new();
-    for &addr in addrs {
-        let bound = TcpListener::bind(addr).await;
-        listeners.push(bound.map_err(|source| StartError::Listen { addr, source })?);
-    }
-    Ok(listeners)
 }

@@ -108,8 +108,8 @@ pub struct Status {
     pub rates: limits::Rates,
     /// Torrents in the engine.
     pub fetching: Vec<(InfoHash, Progress)>,
-    /// What became of opening the router's port, in a sentence.
-    pub port_mapping: String,
+    /// What the search for peers knows: the port outside, the router's answer, neighbours, trackers.
+    pub found: find::Status,
 }
 
 /// The rooms of the swarm, wired.
@@ -359,7 +359,7 @@ impl Parts {
             downloaded: fetched.down(),
             uploaded: fetched.up() + seeder.uploaded(),
             rates: *self.limits.rates().borrow(),
-            port_mapping: found.port_mapping,
+            found,
             fetching,
         }
     }

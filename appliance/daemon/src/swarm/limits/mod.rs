@@ -187,13 +187,6 @@ impl Limits {
         bucket.owe(bytes, Instant::now());
     }
 
-    /// Waits until `bytes` may go.
-    pub async fn acquire(&self, way: Way, infohash: &InfoHash, bytes: u64) {
-        while let Err(wait) = self.take(way, infohash, bytes) {
-            tokio::time::sleep(wait).await;
-        }
-    }
-
     /// Connection counts.
     pub fn seats(&self) -> &Seats {
         &self.inner.seats

@@ -39,7 +39,7 @@ async fn a_rate_is_kept_within_ten_percent() {
 #[tokio::test(start_paused = true)]
 async fn a_rate_below_the_minimum_is_raised_and_zero_is_unlimited() {
     let bytes = passed(&limited(1), 20).await;
-    assert!(bytes >= RATE_MIN * 18 && bytes <= RATE_MIN * 22, "{bytes}");
+    assert!((RATE_MIN * 18..=RATE_MIN * 22).contains(&bytes), "{bytes}");
     assert_eq!(limited(0).take(Way::Up, &TORRENT, u64::MAX / 2), Ok(()));
     // The other way has its own bucket.
     let limits = limited(RATE_MIN);

@@ -19,7 +19,6 @@ use std::{
 };
 
 use proto::{id::InfoHash, peer::PeerId};
-use tokio::net::TcpListener;
 use tracing::{info, warn};
 
 use super::{
@@ -160,11 +159,6 @@ impl Listener {
     /// The bound address, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.door.addr
-    }
-
-    /// The id we use towards peers in this run.
-    pub fn peer_id(&self) -> PeerId {
-        self.door.peer_id
     }
 
     pub fn seeder(&self) -> &Seeder {

@@ -202,6 +202,8 @@ impl PollSendToVectored for Sparing {
 }
 
 impl Transport for Sparing {
+    // The trait asks for `Sync` futures, which `async fn` cannot promise.
+    #[allow(clippy::manual_async_fn)]
     fn recv_from<'a>(
         &'a self,
         buf: &'a mut [u8],
@@ -220,6 +222,7 @@ impl Transport for Sparing {
         }
     }
 
+    #[allow(clippy::manual_async_fn)]
     fn send_to<'a>(
         &'a self,
         buf: &'a [u8],

@@ -124,6 +124,7 @@ impl Seeder {
     }
 
     /// Torrents with at least one connected peer.
+    #[cfg(test)]
     pub fn active_torrents(&self) -> usize {
         self.inner.rooms.count()
     }

@@ -147,6 +147,7 @@ impl Rooms {
     }
 
     /// Rooms with a peer in them.
+    #[cfg(test)]
     pub fn count(&self) -> usize {
         lock(&self.open)
             .values()
