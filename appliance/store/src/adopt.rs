@@ -184,7 +184,7 @@ impl Core {
             && let Some(next) = found.pop()
         {
             *left = left.saturating_sub(u64::from(next.len));
-            match db.read(|txn| intact(txn, next.id, next.hash, next.len)) {
+            match db.look(|snapshot| intact(snapshot, next.id, next.hash, next.len)) {
                 Ok(true) => arrivals.push(next.arrival(segment)),
                 Ok(false) => bad.push(next.id),
                 // Cells that cannot be read are left to whoever repairs the file.

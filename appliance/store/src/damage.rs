@@ -89,7 +89,7 @@ impl Core {
                 && self
                     .segments
                     .get(segment)
-                    .read(|txn| crate::segment::intact(txn, piece.seat.id, hash, piece.len))
+                    .look(|snapshot| crate::segment::intact(snapshot, piece.seat.id, hash, piece.len))
                     .unwrap_or(false);
             bytes += if opens { u64::from(piece.len) } else { 0 };
             if !intact {

@@ -31,6 +31,10 @@ pub trait Disk: Debug + Send + Sync + 'static {
         create: bool,
         writable: bool,
     ) -> io::Result<Box<dyn StorageBackend>>;
+    /// The same file once more, for reads that go around redb. `None`: there is no such way on this disk.
+    fn beside(&self, _place: Place, _name: &str) -> Option<File> {
+        None
+    }
     /// Names of the files of a folder.
     fn list(&self, place: Place) -> io::Result<Vec<String>>;
     fn remove(&self, place: Place, name: &str) -> io::Result<()>;
@@ -104,6 +108,12 @@ impl Disk for Folders {
             let _ = rustix::fs::fadvise(&file, 0, None, Advice::Random);
         }
         Ok(Box::new(Plain(file)))
+    }
+
+    fn beside(&self, place: Place, name: &str) -> Option<File> {
+        let file = File::open(self.path(place, name)).ok()?;
+        let _ = rustix::fs::fadvise(&file, 0, None, Advice::Random);
+        Some(file)
     }
 
     fn list(&self, place: Place) -> io::Result<Vec<String>> {

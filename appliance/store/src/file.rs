@@ -2,17 +2,19 @@
 //! opened again before the next use.
 
 use std::{
+    fs::File,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, RwLock},
 };
 
 use redb::{Database, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use crate::{
     Error,
+    direct::{self, Snapshot},
     disk::{Disk, Place},
     frozen::Frozen,
-    locks::Shared,
+    locks::{Lock, Shared},
 };
 
 /// A redb file by name. The lock is held shared while it is used and alone while it is opened or closed, so that no two
@@ -24,6 +26,15 @@ pub(crate) struct Db {
     pub name: String,
     cache_bytes: usize,
     slot: RwLock<Slot>,
+    /// Used only while `slot` is held, so that it never outlives the handle it belongs to.
+    beside: Mutex<Beside>,
+}
+
+/// What reads of an open segment share until the next commit.
+#[derive(Debug, Default)]
+struct Beside {
+    file: Option<Arc<File>>,
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 #[derive(Debug)]
@@ -52,6 +63,7 @@ impl Db {
             name,
             cache_bytes,
             slot: RwLock::new(Slot::Shut),
+            beside: Mutex::default(),
         }
     }
 
@@ -59,6 +71,7 @@ impl Db {
     pub fn open_writing(&self, create: bool) -> Result<(), Error> {
         let mut slot = self.slot.alone();
         if slot.serves(true).is_none() {
+            *self.beside.held() = Beside::default();
             close(&mut slot);
             *slot = self.open(create, true).map_err(|err| err.at(&self.name))?;
         }
@@ -82,12 +95,17 @@ impl Db {
                     .map(Slot::Reading)
             }
         }));
-        Ok(opened.map_err(|_| Error::Damaged("redb cannot make sense of the file".into()))??)
+        let slot = opened.map_err(|_| Error::Damaged("redb cannot make sense of the file".into()))??;
+        if self.place == Place::Content {
+            self.beside.held().file = self.disk.beside(self.place, &self.name).map(Arc::new);
+        }
+        Ok(slot)
     }
 
     /// Closes the file; the next use opens it again.
     pub fn shut(&self) {
         let mut slot = self.slot.alone();
+        *self.beside.held() = Beside::default();
         close(&mut slot);
     }
 
@@ -95,6 +113,7 @@ impl Db {
     pub fn check(&self) -> Result<(), Error> {
         self.open_writing(false)?;
         let mut slot = self.slot.alone();
+        self.beside.held().snapshot = None;
         let Slot::Writing(db) = &mut *slot else {
             return Ok(());
         };
@@ -151,6 +170,32 @@ impl Db {
         self.with(false, |db| deed(&db.begin_read()?))
     }
 
+    /// Runs `deed` on the snapshot that all reads since the last commit share: cheaper, and it knows where cells lie.
+    pub fn look<T>(&self, deed: impl FnOnce(&Snapshot) -> Result<T, Error>) -> Result<T, Error> {
+        self.with(false, |db| {
+            let shared = {
+                // Made under the lock: a commit that ends meanwhile throws it away again.
+                let mut beside = self.beside.held();
+                match &beside.snapshot {
+                    Some(snapshot) => snapshot.clone(),
+                    None => {
+                        let snapshot = Arc::new(Snapshot::new(db.begin_read()?, beside.file.clone()));
+                        beside.snapshot.insert(snapshot).clone()
+                    }
+                }
+            };
+            deed(&shared)
+        })
+    }
+
+    /// Like [`Db::look`], when that needs no waiting: the file is open and the snapshot is there.
+    pub fn glance<T>(&self, deed: impl FnOnce(&Snapshot) -> Option<T>) -> Option<T> {
+        let slot = self.slot.try_read().ok()?;
+        slot.serves(false)?;
+        let snapshot = self.beside.held().snapshot.clone()?;
+        deed(&snapshot)
+    }
+
     /// Runs `deed` in one transaction. When this returns `Ok`, its changes survive a power cut: two-phase commit, and
     /// the allocator's state beside it, so that the next open needs no repair. `Err`: nothing of it is visible.
     pub fn write<T>(&self, deed: impl FnOnce(&WriteTransaction) -> Result<T, Error>) -> Result<T, Error> {
@@ -179,7 +224,10 @@ impl Db {
                 txn.set_quick_repair(true);
             }
             let out = deed(&txn)?;
-            txn.commit()?;
+            let committed = txn.commit();
+            // What is read from now on is the new state, and the old one's pages may be used again.
+            self.beside.held().snapshot = None;
+            committed?;
             Ok(out)
         })
     }
@@ -200,7 +248,9 @@ impl redb::StorageBackend for Boxed {
         self.0.len()
     }
     fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.0.read(offset, out)
+        self.0.read(offset, out)?;
+        direct::note(offset, out);
+        Ok(())
     }
     fn set_len(&self, len: u64) -> std::io::Result<()> {
         self.0.set_len(len)

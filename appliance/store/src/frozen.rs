@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, sync::RwLock};
 
 use redb::StorageBackend;
 
-use crate::locks::Shared;
+use crate::{direct, locks::Shared};
 
 const PAGE: u64 = 4096;
 /// More: a larger repair fits in memory. Less: a repair on a read-only disk is refused sooner.
@@ -62,11 +62,16 @@ impl StorageBackend for Frozen {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.read_base(offset, out)?;
+        let mut changed = end > self.base_len;
         for (no, page) in over.pages.range(offset / PAGE..end.div_ceil(PAGE)) {
             let start = no * PAGE;
             let (from, to) = (start.max(offset), (start + PAGE).min(end));
             out[(from - offset) as usize..(to - offset) as usize]
                 .copy_from_slice(&page[(from - start) as usize..(to - start) as usize]);
+            changed = true;
+        }
+        if !changed {
+            direct::note(offset, out);
         }
         Ok(())
     }

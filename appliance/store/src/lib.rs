@@ -2,8 +2,9 @@
 //! `DESIGN.md` explains every table and argues every crash case.
 //!
 //! In reading order: `tables` (what lies on disk), `cells` (how a piece is cut), `disk` and `file` (files below redb),
-//! `core` (the shared value and its periodic work), `sites` (rows), `pieces` and `pending` (bytes), `commit` (what makes
-//! them held), `copy`, `rebuild` and `adopt` (when the state is lost), `recover` (after a crash), `removal`, `compact`, `rot`, `scrub`, `quota`, `ballast`.
+//! `core` (the shared value and its periodic work), `sites` (rows), `pieces`, `pending` and `reads` (bytes), `direct` (reads
+//! around redb), `commit` (what makes them held), `copy`, `rebuild` and `adopt` (when the state is lost), `recover` (after
+//! a crash), `removal`, `compact`, `rot`, `scrub`, `quota`, `ballast`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -23,6 +24,7 @@ mod content;
 mod copy;
 mod core;
 mod damage;
+mod direct;
 #[doc(hidden)]
 pub mod disk;
 mod due;
@@ -36,6 +38,7 @@ mod pending;
 mod pieces;
 mod placement;
 mod quota;
+mod reads;
 mod rebuild;
 mod recover;
 mod removal;

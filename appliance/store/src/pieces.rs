@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::{
     Error,
     cells::{Cell, covering},
     commit::cut,
     core::{COMMIT_BYTES, Core},
-    locks::{Lock, Shared},
+    locks::Lock,
     pending::{Done, Want},
     segment::{Sha1, get_cells},
-    site_memory::{SEATS, SiteMemory},
-    tables::{PIECES, Piece, Seat},
+    site_memory::SiteMemory,
 };
 
 /// Pieces being fetched at once, over all sites.
@@ -180,37 +179,6 @@ impl Pieces {
         Ok(true)
     }
 
-    /// Verified bytes only. `Ok(None)`: not held (yet). A piece is hashed on its first read since boot; a rotten one is
-    /// forgotten and reads as `None`. Bytes past the end of the piece are left out.
-    pub fn read(&self, piece: u32, offset: u32, len: u32) -> Result<Option<Bytes>, Error> {
-        let (hash, whole) = self.check(piece)?;
-        let count = len.min(whole.saturating_sub(offset));
-        if !self.pending_verified(&hash) {
-            if !self.memory.holds(piece) {
-                return Ok(None);
-            }
-            if !self.memory.verified.shared().has(piece) && !self.verify(piece, hash, whole)? {
-                return Ok(None);
-            }
-        }
-        let mut out = BytesMut::new();
-        for cell in covering(whole, offset, count) {
-            let Some(data) = self.cell(piece, hash, cell)? else {
-                return Ok(None);
-            };
-            let from = offset.saturating_sub(cell.start);
-            let to = (offset + count - cell.start).min(cell.len);
-            if to - from == count {
-                return Ok(Some(data.slice(from as usize..to as usize)));
-            }
-            if out.capacity() == 0 {
-                out.reserve(count as usize);
-            }
-            out.extend_from_slice(&data[from as usize..to as usize]);
-        }
-        Ok(Some(out.freeze()))
-    }
-
     /// Whether verified bytes of the piece can be read now (durable or still pending).
     pub fn readable(&self, piece: u32) -> bool {
         self.memory.holds(piece)
@@ -220,11 +188,11 @@ impl Pieces {
                 .is_some_and(|hash| self.pending_verified(&hash))
     }
 
-    fn pending_verified(&self, hash: &[u8; 20]) -> bool {
+    pub(crate) fn pending_verified(&self, hash: &[u8; 20]) -> bool {
         self.core.pending.held().done.contains_key(hash)
     }
 
-    fn check(&self, piece: u32) -> Result<([u8; 20], u32), Error> {
+    pub(crate) fn check(&self, piece: u32) -> Result<([u8; 20], u32), Error> {
         self.core.alive()?;
         if self.memory.is_gone() {
             return Err(Error::Unknown(self.memory.infohash));
@@ -241,115 +209,9 @@ impl Pieces {
             piece,
         }
     }
-
-    /// One cell: from the cache, from memory before its commit, from its segment.
-    fn cell(&self, piece: u32, hash: [u8; 20], cell: Cell) -> Result<Option<Bytes>, Error> {
-        let key = (self.memory.no, piece, cell.index);
-        if let Some(data) = self.core.cache.get(key) {
-            return Ok(Some(data));
-        }
-        let waiting = {
-            let pending = self.core.pending.held();
-            pending.done.get(&hash).map(|done| {
-                let found = done.cells.iter().find(|(other, _)| other.index == cell.index);
-                (found.map(|(_, data)| data.clone()), done.seat)
-            })
-        };
-        let found = match waiting {
-            Some((Some(data), _)) => return Ok(Some(data)),
-            Some((None, Some(seat))) => self.core.load_cell(seat, cell)?,
-            Some((None, None)) => None,
-            None => self.stored_cell(piece, hash, cell)?,
-        };
-        if let (Some(data), true) = (&found, self.memory.verified.shared().has(piece)) {
-            self.core.cache.put(key, data.clone());
-        }
-        Ok(found)
-    }
-
-    /// From where the piece was seen last, which saves a look into the state. Ids are never used twice, so an old seat
-    /// gives the right bytes or none; then the state is asked, until it names the same seat again.
-    fn stored_cell(&self, piece: u32, hash: [u8; 20], cell: Cell) -> Result<Option<Bytes>, Error> {
-        let place = piece as usize % SEATS;
-        let known = self.memory.seats.held()[place]
-            .filter(|(at, _)| *at == piece)
-            .map(|(_, seat)| seat);
-        let mut tried = None;
-        let mut next = known;
-        for _ in 0..4 {
-            let seat = match next.take() {
-                Some(seat) => seat,
-                None => match self.core.seat_of(&hash)? {
-                    Some(row) => row.seat,
-                    None => return Ok(None),
-                },
-            };
-            if tried == Some(seat) {
-                return self.core.load_cell(seat, cell);
-            }
-            if let Ok(Some(data)) = self.core.try_cell(seat, cell) {
-                self.memory.seats.held()[place] = Some((piece, seat));
-                return Ok(Some(data));
-            }
-            tried = Some(seat);
-        }
-        Ok(None)
-    }
-
-    /// Hashes a piece that was not hashed since boot. False: it is rotten and forgotten, or not there.
-    fn verify(&self, piece: u32, hash: [u8; 20], len: u32) -> Result<bool, Error> {
-        let Some(row) = self.core.seat_of(&hash)? else {
-            return Ok(false);
-        };
-        if self.core.intact(row.seat, hash, len)? {
-            self.memory.verified.alone().set(piece, true);
-            return Ok(true);
-        }
-        // A compaction may have moved it between the two steps: then the second look is at the new place.
-        let moved = self.core.seat_of(&hash)?.filter(|now| now.seat != row.seat);
-        if let Some(now) = moved
-            && self.core.intact(now.seat, hash, len)?
-        {
-            self.memory.verified.alone().set(piece, true);
-            return Ok(true);
-        }
-        self.core.forget_rotten(&[hash])?;
-        Ok(false)
-    }
 }
 
 impl Core {
-    /// The row of a piece.
-    pub(crate) fn seat_of(&self, hash: &[u8; 20]) -> Result<Option<Piece>, Error> {
-        self.state.read(|txn| {
-            Ok(txn
-                .open_table(PIECES)?
-                .get(hash)?
-                .map(|raw| Piece::decode(raw.value())))
-        })
-    }
-
-    pub(crate) fn load_cell(&self, seat: Seat, cell: Cell) -> Result<Option<Bytes>, Error> {
-        self.judged(seat.segment, self.try_cell(seat, cell))
-    }
-
-    /// The same without suspecting the segment: the seat may be an old one.
-    fn try_cell(&self, seat: Seat, cell: Cell) -> Result<Option<Bytes>, Error> {
-        let mut found = None;
-        self.segments.get(seat.segment).read(|txn| {
-            get_cells(txn, seat.id, std::iter::once(cell), |_, data| {
-                found = Some(Bytes::copy_from_slice(data))
-            })
-        })?;
-        Ok(found)
-    }
-
-    pub(crate) fn intact(&self, seat: Seat, hash: [u8; 20], len: u32) -> Result<bool, Error> {
-        let db = self.segments.get(seat.segment);
-        let read = db.read(|txn| crate::segment::intact(txn, seat.id, hash, len));
-        self.judged(seat.segment, read)
-    }
-
     /// Commits in the calling thread when enough waits; others go on meanwhile.
     fn commit_when_full(&self, waiting: usize) {
         let enough = COMMIT_BYTES.min(self.config.pending_bytes_max / 2).max(1);

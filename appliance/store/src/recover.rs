@@ -167,7 +167,7 @@ impl Core {
         let Some((site, _)) = wanted else {
             return Ok(Verdict::Useless);
         };
-        if row.len == 0 || !db.read(|txn| intact(txn, seat.id, row.hash, row.len))? {
+        if row.len == 0 || !db.look(|snapshot| intact(snapshot, seat.id, row.hash, row.len))? {
             return Ok(Verdict::Useless);
         }
         let want = Want {

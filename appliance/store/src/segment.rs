@@ -8,6 +8,7 @@ use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use crate::{
     Error,
     cells::{Cell, layout},
+    direct::{self, Snapshot},
     disk::{Disk, Place},
     file::Db,
     locks::Lock,
@@ -133,9 +134,32 @@ pub(crate) fn get_cells(
     cells: impl Iterator<Item = Cell>,
     mut each: impl FnMut(Cell, &[u8]),
 ) -> Result<Option<()>, Error> {
+    walk(txn, id, cells, |cell, data| each(cell, data))
+}
+
+/// The same, and the snapshot learns where they lie.
+pub(crate) fn learn_cells(
+    snapshot: &Snapshot,
+    id: u32,
+    cells: impl Iterator<Item = Cell>,
+    mut each: impl FnMut(Cell, &[u8]),
+) -> Result<Option<()>, Error> {
+    walk(&snapshot.txn, id, cells, |cell, data| {
+        snapshot.learn(id, cell.index, data);
+        each(cell, data);
+    })
+}
+
+fn walk(
+    txn: &ReadTransaction,
+    id: u32,
+    cells: impl Iterator<Item = Cell>,
+    mut each: impl FnMut(Cell, &[u8]),
+) -> Result<Option<()>, Error> {
     // Opening a table is a descent of its own: only those that are needed.
     let (mut large, mut tails) = (None, None);
     for cell in cells {
+        direct::forget();
         let found = if cell.tail {
             let table = match &mut tails {
                 Some(table) => table,
@@ -160,9 +184,9 @@ pub(crate) fn get_cells(
 }
 
 /// Whether all cells of piece `id` hash to `hash`.
-pub(crate) fn intact(txn: &ReadTransaction, id: u32, hash: [u8; 20], len: u32) -> Result<bool, Error> {
+pub(crate) fn intact(snapshot: &Snapshot, id: u32, hash: [u8; 20], len: u32) -> Result<bool, Error> {
     let mut sha1 = Sha1::new();
-    let whole = get_cells(txn, id, layout(len), |_, data| sha1.update(data))?;
+    let whole = learn_cells(snapshot, id, layout(len), |_, data| sha1.update(data))?;
     Ok(whole.is_some() && sha1.finish() == hash)
 }
 

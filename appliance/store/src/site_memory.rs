@@ -17,7 +17,7 @@ use crate::{
 const MEMORY_MAX: usize = 8 << 20;
 
 /// More: more pieces read at once without a look into the state. Less: less memory per site.
-pub(crate) const SEATS: usize = 8;
+const SEATS: usize = 64;
 
 /// One site in use.
 #[derive(Debug)]
@@ -32,8 +32,7 @@ pub(crate) struct SiteMemory {
     pub have: RwLock<Bits>,
     /// Hashed by ourselves since this memory was made.
     pub verified: RwLock<Bits>,
-    /// Where some pieces were seen last, by their number modulo [`SEATS`].
-    pub seats: Mutex<[Option<(u32, Seat)>; SEATS]>,
+    pub seats: Seats,
     /// The site was removed.
     pub gone: AtomicBool,
 }
@@ -56,6 +55,23 @@ impl SiteMemory {
 
     fn memory(&self) -> usize {
         self.hashes.len() + self.pieces as usize / 4 + 256
+    }
+}
+
+/// Where some pieces were seen last, by their number modulo [`SEATS`]; empty until the first is.
+#[derive(Debug, Default)]
+pub(crate) struct Seats(Mutex<Vec<Option<(u32, Seat)>>>);
+
+impl Seats {
+    pub fn get(&self, piece: u32) -> Option<Seat> {
+        let known = self.0.held().get(piece as usize % SEATS).copied().flatten();
+        known.filter(|(at, _)| *at == piece).map(|(_, seat)| seat)
+    }
+
+    pub fn keep(&self, piece: u32, seat: Seat) {
+        let mut known = self.0.held();
+        known.resize(SEATS, None);
+        known[piece as usize % SEATS] = Some((piece, seat));
     }
 }
 

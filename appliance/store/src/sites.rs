@@ -1,6 +1,6 @@
 //! Deeds on site rows: add, read, list, change, and the recurring work of each site.
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 use proto::{id::InfoHash, metainfo::Info};
@@ -11,7 +11,7 @@ use crate::{
     copy::Kept,
     core::Core,
     locks::{Lock, Shared},
-    site_memory::{Bits, SiteMemory},
+    site_memory::{Bits, Seats, SiteMemory},
     state::next_number,
     tables::{HASHES, HAVE, INFOS, NUMBERS, PIECES, Piece, SITES, Site},
 };
@@ -227,7 +227,7 @@ impl Core {
             hashes,
             have: bits.into(),
             verified: Bits::empty(site.row.pieces).into(),
-            seats: Mutex::default(),
+            seats: Seats::default(),
             gone: false.into(),
         }));
         if complete && self.changes.load(Ordering::Acquire) == before {

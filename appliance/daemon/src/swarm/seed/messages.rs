@@ -115,6 +115,7 @@ impl Peer {
             self.refuse(block);
         }
         self.near.clear();
+        self.run = None;
     }
 
     fn have(&mut self, piece: u32) -> io::Result<()> {

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use super::{Inner, extents::Key, outbox::Outbox, room::Room, slots, slots::Turn};
+use super::{Inner, extents::Key, outbox::Outbox, room::Room, serve::Run, slots, slots::Turn};
 use crate::swarm::{limits::Seat, listen::wire::Wire};
 
 /// Requests a peer may have waiting; told to it as `reqq`. When more come, we stop reading until some are answered.
@@ -40,6 +40,9 @@ const USELESS: Duration = Duration::from_secs(300);
 const PEX: Duration = Duration::from_secs(60);
 /// Above this many waiting bytes nothing more is read from the peer.
 const OUTBOX_MAX: usize = 512 << 10;
+/// Room for what a peer that may ask sends at once: 17 bytes a request. Others get what fits a message or two.
+const INBOX: usize = 4 << 10;
+const INBOX_LOW: usize = 1 << 10;
 /// How much nuisance is forgiven per tick, and how much ends the connection.
 const FORGIVEN: u32 = 200;
 const NUISANCE_MAX: u32 = 2000;
@@ -66,6 +69,8 @@ pub struct Peer {
     pub(super) ids: extension::Handshake,
     /// Grows with every message that serves nothing.
     pub(super) nuisance: u32,
+    /// What was read for the requests at the front of the queue.
+    pub(super) run: Option<Run>,
     /// The last two extents this peer was served from.
     pub(super) near: VecDeque<(Key, Bytes)>,
     pub(super) loading: Option<Loading>,
@@ -113,6 +118,7 @@ impl Peer {
             seed: false,
             ids: extension::Handshake::default(),
             nuisance: 0,
+            run: None,
             near: VecDeque::new(),
             loading: None,
             uploaded: 0,
@@ -145,6 +151,9 @@ impl Peer {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let wait = self.refill()?;
+            if !self.choked && self.inbox.capacity() - self.inbox.len() < INBOX_LOW {
+                self.inbox.reserve(INBOX);
+            }
             let before = self.inbox.len();
             let (slices, count) = self.outbox.slices();
             tokio::select! {

@@ -16,8 +16,25 @@ use crate::swarm::limits::Way;
 /// Bytes that wait for the kernel, at most one extent more: enough for one large write while the next extent is read.
 const OUTBOX_FULL: usize = 256 << 10;
 
+/// Bytes read at once for requests that follow each other, when nothing has to be waited for.
+const RUN: u32 = 256 << 10;
+
 /// How many requests ahead are looked at for what to read next.
 const AHEAD: usize = 96;
+
+/// Bytes of a piece from `begin` on.
+pub(super) struct Run {
+    piece: u32,
+    begin: u32,
+    bytes: Bytes,
+}
+
+impl Run {
+    fn part(&self, block: &Block) -> Option<Bytes> {
+        let start = block.begin.checked_sub(self.begin)?;
+        (self.piece == block.piece).then(|| slice(&self.bytes, start, block.length))?
+    }
+}
 
 impl Peer {
     /// Moves requests to the outbox as far as bytes, rates and room allow. Returns how long a rate makes us wait.
@@ -26,10 +43,12 @@ impl Peer {
             let Some(block) = self.requests.front().copied() else {
                 if self.loading.is_none() && self.outbox.is_empty() {
                     self.near.clear();
+                    self.run = None;
                 }
                 return Ok(None);
             };
-            let Some(parts) = self.parts(&block) else {
+            let Some(parts) = self.parts(&block).or_else(|| self.run_at_once(&block)) else {
+                self.run = None;
                 self.read_ahead();
                 return Ok(None);
             };
@@ -43,7 +62,10 @@ impl Peer {
             self.requests.pop_front();
             self.send(&block, parts);
         }
-        self.read_ahead();
+        // As long as the system has it all in memory, there is nothing to read ahead.
+        if self.run.is_none() {
+            self.read_ahead();
+        }
         Ok(None)
     }
 
@@ -63,6 +85,9 @@ impl Peer {
 
     /// The block's bytes, when they are in memory; it may lie across two extents.
     fn parts(&mut self, block: &Block) -> Option<[Bytes; 2]> {
+        if let Some(part) = self.run.as_ref().and_then(|run| run.part(block)) {
+            return Some([part, Bytes::new()]);
+        }
         let first = block.begin / EXTENT;
         let last = (block.begin + block.length - 1) / EXTENT;
         let start = block.begin % EXTENT;
@@ -76,6 +101,31 @@ impl Peer {
             slice(&head, start, in_head)?,
             slice(&tail, 0, block.length - in_head)?,
         ])
+    }
+
+    /// Reads the requests that follow each other from `block` on, when their bytes are in the system's memory: that is
+    /// quicker than to wake another thread, and nothing more is read than was asked for.
+    fn run_at_once(&mut self, block: &Block) -> Option<[Bytes; 2]> {
+        let mut end = block.begin + block.length;
+        for next in self.requests.iter().skip(1) {
+            let follows = next.piece == block.piece && next.begin == end;
+            if !follows || end + next.length - block.begin > RUN {
+                break;
+            }
+            end += next.length;
+        }
+        let bytes = self
+            .room
+            .pieces
+            .read_now(block.piece, block.begin, end - block.begin)?;
+        let run = Run {
+            piece: block.piece,
+            begin: block.begin,
+            bytes,
+        };
+        let part = run.part(block)?;
+        self.run = Some(run);
+        Some([part, Bytes::new()])
     }
 
     fn extent(&mut self, piece: u32, index: u32) -> Option<Bytes> {
