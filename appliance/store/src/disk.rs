@@ -10,7 +10,7 @@ use std::{
 };
 
 use redb::StorageBackend;
-use rustix::fs::{Advice, FlockOperation};
+use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 
 use crate::{Error, locks::Lock};
 
@@ -176,7 +176,18 @@ impl Disk for Folders {
     fn fill(&self, place: Place, name: &str, bytes: u64) -> io::Result<()> {
         let path = self.path(place, name);
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;
-        let mut left = bytes.saturating_sub(file.metadata()?.len());
+        let there = file.metadata()?.len();
+        let mut left = bytes.saturating_sub(there);
+        if left == 0 {
+            return Ok(());
+        }
+        // Most file systems set real blocks aside without a write; one that only says so (ZFS) is written to.
+        if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes).is_ok() {
+            if file.metadata()?.blocks() * 512 >= bytes {
+                return file.sync_all();
+            }
+            file.set_len(there)?;
+        }
         // Not sparse and not compressible to nothing: the bytes must be there to be given back.
         let block = [0xA5; 64 << 10];
         while left > 0 {

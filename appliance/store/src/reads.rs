@@ -29,6 +29,7 @@ impl Pieces {
                 return Ok(None);
             }
         }
+        self.seek(piece, &hash)?;
         if let Some(found) = self.direct(piece, (offset, count), false) {
             return Ok(Some(found));
         }
@@ -62,6 +63,17 @@ impl Pieces {
     pub fn read_now(&self, piece: u32, offset: u32, len: u32) -> Option<Bytes> {
         let (_, whole) = self.check(piece).ok()?;
         self.direct(piece, (offset, len.min(whole.saturating_sub(offset))), false)
+    }
+
+    /// Looks up where a verified piece lies, unless that is known.
+    fn seek(&self, piece: u32, hash: &[u8; 20]) -> Result<(), Error> {
+        if self.memory.seats.get(piece).is_none()
+            && self.memory.verified.shared().has(piece)
+            && let Some(row) = self.core.seat_of(hash)?
+        {
+            self.memory.seats.keep(piece, row.seat);
+        }
+        Ok(())
     }
 
     fn direct(&self, piece: u32, (offset, count): (u32, u32), wait: bool) -> Option<Bytes> {

@@ -17,7 +17,7 @@ use crate::{
 const MEMORY_MAX: usize = 8 << 20;
 
 /// More: more pieces read at once without a look into the state. Less: less memory per site.
-const SEATS: usize = 64;
+const SEATS: usize = 4096;
 
 /// One site in use.
 #[derive(Debug)]
@@ -54,11 +54,11 @@ impl SiteMemory {
     }
 
     fn memory(&self) -> usize {
-        self.hashes.len() + self.pieces as usize / 4 + 256
+        self.hashes.len() + self.pieces as usize / 4 + (self.pieces as usize).min(SEATS) * 16 + 256
     }
 }
 
-/// Where some pieces were seen last, by their number modulo [`SEATS`]; empty until the first is.
+/// Where pieces were seen last, by their number modulo [`SEATS`]; as long as the highest of them.
 #[derive(Debug, Default)]
 pub(crate) struct Seats(Mutex<Vec<Option<(u32, Seat)>>>);
 
@@ -70,8 +70,11 @@ impl Seats {
 
     pub fn keep(&self, piece: u32, seat: Seat) {
         let mut known = self.0.held();
-        known.resize(SEATS, None);
-        known[piece as usize % SEATS] = Some((piece, seat));
+        let place = piece as usize % SEATS;
+        if known.len() <= place {
+            known.resize(place + 1, None);
+        }
+        known[place] = Some((piece, seat));
     }
 }
 

@@ -178,9 +178,19 @@ impl Peer {
                 break;
             }
         }
-        let Some((key, _)) = wanted.first().copied() else {
+        let Some((key, length)) = wanted.first().copied() else {
             return;
         };
+        // What the system has in memory by now needs no other thread; from here on it is read when it is asked for.
+        let begin = key.index * EXTENT;
+        if let Some(bytes) = self.room.pieces.read_now(key.piece, begin, length) {
+            self.run = Some(Run {
+                piece: key.piece,
+                begin,
+                bytes,
+            });
+            return;
+        }
         let (extents, pieces) = (self.inner.extents.clone(), self.room.pieces.clone());
         self.loading = Some(Box::pin(async move { (key, extents.load(pieces, wanted).await) }));
     }
