@@ -49,7 +49,7 @@ def own_program(argv, results):
 
 def run_job(name, args, ours, work, results):
     if name == "store":
-        own_program([args.store_bench, work / "store"], results)
+        own_program([args.store_bench, work], results)
     elif name == "dht":
         own_program([args.binary, "bench", "dht"], results)
     elif name == "web":

@@ -55,7 +55,6 @@ fn main() {
         );
     }
     println!("resident: {} MiB", rss_mib());
-    drop(rows);
     terabyte(dir.path());
 }
 

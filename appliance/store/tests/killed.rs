@@ -63,6 +63,8 @@ fn child(dir: &Path, seed: u64) {
 
 #[test]
 fn after_each_of_two_hundred_kills_every_piece_called_held_is_there() {
+    // How the test speaks to the child process it starts.
+    #[allow(clippy::disallowed_methods)]
     if let Ok(job) = std::env::var(CHILD) {
         let (dir, seed) = job.split_once('|').expect("folder and seed");
         return child(Path::new(dir), seed.parse().expect("number"));

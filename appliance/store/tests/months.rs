@@ -71,6 +71,8 @@ const PIECES: u32 = 131_072;
 
 #[test]
 fn a_store_of_a_million_pieces_opens_at_once_and_in_little_memory() {
+    // How the test speaks to the child process it starts.
+    #[allow(clippy::disallowed_methods)]
     if let Ok(dir) = std::env::var(CHILD) {
         return measure(Path::new(&dir));
     }

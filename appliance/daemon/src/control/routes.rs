@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     sites::{self, Site},
-    swarm::{self, limits::Rates},
+    swarm,
 };
 
 /// Larger bodies are refused: every body here is a few lines.
@@ -73,7 +73,7 @@ async fn route(handles: Handles, request: Request<Incoming>) -> Result<Reply, Re
             let RateBody {
                 upload_bytes_per_sec: up,
             } = read(body).await?;
-            let own = (up > 0).then_some(Rates { up, down: 0 });
+            let own = (up > 0).then_some(up);
             handles.swarm.limits().set_torrent(infohash(ih)?, own);
             Ok(done())
         }

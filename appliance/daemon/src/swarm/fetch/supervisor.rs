@@ -24,7 +24,7 @@ use super::{
     tracker::Tracker,
 };
 use crate::{
-    swarm::{Error, Torrent, limits::Way, torrent_from_store},
+    swarm::{Error, Torrent, torrent_from_store},
     tasks::Tasks,
 };
 
@@ -110,7 +110,7 @@ impl Supervisor {
             return;
         };
         let (up, down) = live.news();
-        self.setup.limits.owe(Way::Up, up);
+        self.setup.limits.owe(up);
         self.jobs.totals.add(up, down);
     }
 

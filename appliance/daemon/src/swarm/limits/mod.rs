@@ -40,13 +40,6 @@ impl Rates {
     }
 }
 
-/// Which way bytes go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    Up,
-    Down,
-}
-
 /// What the household set; changeable at run time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -65,10 +58,10 @@ pub struct Limits {
 
 struct Inner {
     settings: Mutex<Settings>,
+    /// Uploads only: what is downloaded goes through the engine, which keeps a bucket of its own (`rates`).
     up: Bucket,
-    down: Bucket,
     /// Only torrents with a rate of their own: bounded by what the household typed in.
-    torrents: Mutex<HashMap<InfoHash, Arc<(Bucket, Bucket)>>>,
+    torrents: Mutex<HashMap<InfoHash, Arc<Bucket>>>,
     /// The hour whose rates are in force; before it is known, the ordinary ones are.
     hour: Mutex<Option<u16>>,
     seats: Seats,
@@ -81,7 +74,6 @@ impl Limits {
         Self {
             inner: Arc::new(Inner {
                 up: Bucket::new(rates.up),
-                down: Bucket::new(rates.down),
                 torrents: Mutex::default(),
                 hour: Mutex::default(),
                 seats: Seats::new(settings.caps),
@@ -117,7 +109,6 @@ impl Limits {
     fn apply(&self, rates: Rates) {
         let rates = rates.effective();
         self.inner.up.set_rate(rates.up);
-        self.inner.down.set_rate(rates.down);
         self.inner.rates.send_if_modified(|old| {
             let changed = *old != rates;
             *old = rates;
@@ -139,15 +130,13 @@ impl Limits {
         self.inner.rates.subscribe()
     }
 
-    /// A torrent's own rates, under the global ones; `None` lifts them.
-    pub fn set_torrent(&self, infohash: InfoHash, rates: Option<Rates>) {
+    /// A torrent's own upload rate in bytes per second, under the one of all; `None` lifts it.
+    pub fn set_torrent(&self, infohash: InfoHash, up: Option<u64>) {
         let mut torrents = lock(&self.inner.torrents);
-        match rates.map(Rates::effective) {
-            Some(rates) => {
-                torrents.insert(
-                    infohash,
-                    Arc::new((Bucket::new(rates.up), Bucket::new(rates.down))),
-                );
+        match up {
+            Some(up) => {
+                let rates = Rates { up, down: 0 }.effective();
+                torrents.insert(infohash, Arc::new(Bucket::new(rates.up)));
             }
             None => {
                 torrents.remove(&infohash);
@@ -157,34 +146,22 @@ impl Limits {
 
     /// Takes `bytes` now, or says how long to wait before asking again. A bucket may go one block into debt, so that a
     /// large block never starves; the debt is paid before the next.
-    pub fn take(&self, way: Way, infohash: &InfoHash, bytes: u64) -> Result<(), Duration> {
-        let global = match way {
-            Way::Up => &self.inner.up,
-            Way::Down => &self.inner.down,
-        };
+    pub fn take(&self, infohash: &InfoHash, bytes: u64) -> Result<(), Duration> {
         let own = lock(&self.inner.torrents).get(infohash).cloned();
         let now = Instant::now();
-        if let Some(own) = own {
-            let own = match way {
-                Way::Up => &own.0,
-                Way::Down => &own.1,
-            };
-            own.ready(now)?;
-            global.take(bytes, now)?;
-            // Between the two lines another connection may have emptied it; then the debt grows by one block.
-            own.owe(bytes, now);
-            return Ok(());
-        }
-        global.take(bytes, now)
+        let Some(own) = own else {
+            return self.inner.up.take(bytes, now);
+        };
+        own.ready(now)?;
+        self.inner.up.take(bytes, now)?;
+        // Between the two lines another connection may have emptied it; then the debt grows by one block.
+        own.owe(bytes, now);
+        Ok(())
     }
 
-    /// Bytes that went past the buckets, by an engine with buckets of its own: others wait the longer.
-    pub fn owe(&self, way: Way, bytes: u64) {
-        let bucket = match way {
-            Way::Up => &self.inner.up,
-            Way::Down => &self.inner.down,
-        };
-        bucket.owe(bytes, Instant::now());
+    /// Bytes that went past the bucket, by an engine with buckets of its own: others wait the longer.
+    pub fn owe(&self, bytes: u64) {
+        self.inner.up.owe(bytes, Instant::now());
     }
 
     /// Connection counts.

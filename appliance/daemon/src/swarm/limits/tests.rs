@@ -16,7 +16,7 @@ async fn passed(limits: &Limits, secs: u64) -> u64 {
     let end = Instant::now() + Duration::from_secs(secs);
     let mut bytes = 0;
     while Instant::now() < end {
-        match limits.take(Way::Up, &TORRENT, 16384) {
+        match limits.take(&TORRENT, 16384) {
             Ok(()) => bytes += 16384,
             Err(wait) => tokio::time::sleep(wait).await,
         }
@@ -40,18 +40,16 @@ async fn a_rate_is_kept_within_ten_percent() {
 async fn a_rate_below_the_minimum_is_raised_and_zero_is_unlimited() {
     let bytes = passed(&limited(1), 20).await;
     assert!((RATE_MIN * 18..=RATE_MIN * 22).contains(&bytes), "{bytes}");
-    assert_eq!(limited(0).take(Way::Up, &TORRENT, u64::MAX / 2), Ok(()));
-    // The other way has its own bucket.
+    assert_eq!(limited(0).take(&TORRENT, u64::MAX / 2), Ok(()));
     let limits = limited(RATE_MIN);
-    limits.take(Way::Up, &TORRENT, 1 << 30).expect("debt");
-    assert!(limits.take(Way::Up, &TORRENT, 1).is_err());
-    assert_eq!(limits.take(Way::Down, &TORRENT, 1 << 30), Ok(()));
+    limits.take(&TORRENT, 1 << 30).expect("debt");
+    assert!(limits.take(&TORRENT, 1).is_err());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_torrent_keeps_its_own_rate_under_the_global_one() {
     let limits = limited(10 << 20);
-    limits.set_torrent(TORRENT, Some(Rates { up: 100_000, down: 0 }));
+    limits.set_torrent(TORRENT, Some(100_000));
     let bytes = passed(&limits, 20).await;
     assert!((1_800_000..=2_200_000).contains(&bytes), "{bytes}");
     limits.set_torrent(TORRENT, None);
@@ -156,10 +154,10 @@ async fn new_settings_keep_to_the_hour_and_the_engine_is_paid_for() {
     let end = Instant::now() + Duration::from_secs(20);
     let mut bytes = 0;
     while Instant::now() < end {
-        limits.owe(Way::Up, 50_000);
+        limits.owe(50_000);
         let look = Instant::now() + Duration::from_millis(500);
         while Instant::now() < look {
-            match limits.take(Way::Up, &TORRENT, 16384) {
+            match limits.take(&TORRENT, 16384) {
                 Ok(()) => bytes += 16384,
                 Err(wait) => tokio::time::sleep(wait.min(look - Instant::now())).await,
             }

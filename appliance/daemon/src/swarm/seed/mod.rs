@@ -4,7 +4,6 @@
 //! goodbye), `messages` (what it does with each message), `serve` (requests to bytes), `outbox`, `slots` (choking), `room`
 //! (a torrent with peers), `extents` (what was just read), `traffic` (totals).
 
-pub mod bench;
 mod extents;
 mod messages;
 mod outbox;

@@ -11,7 +11,6 @@ use super::{
     extents::{EXTENT, Key},
     peer::Peer,
 };
-use crate::swarm::limits::Way;
 
 /// Bytes that wait for the kernel, at most one extent more: enough for one large write while the next extent is read.
 const OUTBOX_FULL: usize = 256 << 10;
@@ -55,7 +54,7 @@ impl Peer {
             let rate = self
                 .inner
                 .limits
-                .take(Way::Up, &self.room.row.infohash, u64::from(block.length));
+                .take(&self.room.row.infohash, u64::from(block.length));
             if let Err(wait) = rate {
                 return Ok(Some(wait));
             }
