@@ -101,32 +101,41 @@ def leech(make, torrent, seed_folder, work, mib):
     # libtorrent connects too: aria2 has no option to name a peer.
     seed.ready.with_suffix(".peer").write_text(f"127.0.0.1:{client.port}")
     seconds = until(client.done, 300, f"{client.name} to finish", client.process)
-    row = outcome("leech", client, mib, seconds)
+    row = outcome("leech", client, mib, seconds, client.process.cpu_seconds())
     client.process.stop()
     seed.process.stop()
     return row
 
 
 def upload(make, torrent, seed_folder, work, mib):
-    """One client gives everything to libtorrent."""
+    """One client gives everything to libtorrent, twice: Granary hashes each piece on its first read after a start, the others
+    before they begin to serve."""
     client = make(torrent, seed_folder, work)
     until(client.done, 300, f"{client.name} to be ready", client.process)
-    before = client.process.cpu_seconds()
-    out = work / "out"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
-    taker = Libtorrent(torrent, out, work, f"127.0.0.1:{client.port}")
-    seconds = until(taker.done, 300, f"libtorrent to fetch from {client.name}", taker.process)
-    row = outcome("seed", client, mib, seconds, before)
-    taker.process.stop()
+    first, _ = give(client, torrent, work)
+    warm, seconds = give(client, torrent, work)
+    row = outcome("seed", client, mib, seconds, warm)
+    row["first time"] = first * 1024 / mib
     client.process.stop()
     return row
 
 
-def outcome(role, client, mib, seconds, before=0.0):
-    used, memory = client.process.cpu_seconds() - before, client.process.memory()
+def give(client, torrent, work):
+    """CPU seconds of the seed, and wall seconds, for one whole transfer."""
+    before, out = client.process.cpu_seconds(), work / "out"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    taker = Libtorrent(torrent, out, work, f"127.0.0.1:{client.port}")
+    seconds = until(taker.done, 300, f"libtorrent to fetch from {client.name}", taker.process)
+    used = client.process.cpu_seconds() - before
+    taker.process.stop()
+    return used, seconds
+
+
+def outcome(role, client, mib, seconds, used):
+    memory = client.process.memory()
     return {"role": role, "client": client.name, "cpu s/GiB": used * 1024 / mib, "MB/s": mib * 1.048576 / seconds,
-            "peak rss MiB": memory["peak"], "anon MiB": memory["anon"]}
+            "peak rss MiB": memory["peak"], "anon MiB": memory["anon"], "first time": None}
 
 
 def run(granary, work, repetitions, mib, results):
