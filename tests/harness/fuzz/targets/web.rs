@@ -98,10 +98,11 @@ pub(super) fn head(input: &[u8]) -> u64 {
     assert!(input[..end].ends_with(b"\r\n\r\n") && end <= head::HEAD_MAX);
     let body = head::check(&input[..end]);
     assert!(body.unwrap_or(0) <= head::BODY_MAX);
-    seen(&format_args!(
-        "{}",
-        body.map_or_else(|why| why.reason, |_| "fine")
-    ))
+    // The reason itself is the answer: `seen` would only look at the shape of it.
+    let answer = body.map_or_else(|why| why.reason, |_| "fine");
+    answer.bytes().fold(7, |hash: u64, byte| {
+        hash.wrapping_mul(31).wrapping_add(byte.into())
+    })
 }
 
 /// A path, then the rules.
