@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::Mutex,
+    time::Duration,
 };
 
 use redb::StorageBackend;
@@ -222,13 +223,27 @@ impl Disk for Folders {
         let mut locks = self.locks.held();
         // The lock of an earlier mount of the same folder goes first.
         locks.retain(|(held, _)| *held != place);
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock_patiently(&file) {
             Ok(()) => locks.push((place, file)),
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(Error::InUse(folder.display().to_string())),
             Err(err) => return Err(Error::from(err).at(&folder.display().to_string())),
         }
         Ok(())
     }
+}
+
+/// A program that is being started elsewhere in this process holds copies of our descriptors, and with them our locks, until it
+/// runs: what seems taken is tried again for half a second.
+fn lock_patiently(file: &File) -> rustix::io::Result<()> {
+    const TRIES: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(50);
+    for _ in 1..TRIES {
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// One file. redb's own locks are not used: the folder's lock keeps others out, and a segment is reopened while an old
