@@ -179,7 +179,9 @@ impl Drop for Browser {
             &[],
             &[],
         );
-        self.driver.kill();
+        // SIGTERM reaches the driver through timeout(1), which SIGKILL would orphan.
+        self.driver.signal(rustix::process::Signal::TERM);
+        let _ = self.driver.wait(Duration::from_secs(3));
     }
 }
 
