@@ -11,13 +11,14 @@ const LAYERS: &[&[&str]] = &[
     &["main"],
     &["cli"],
     &["daemon"],
-    &["control"],
-    &["gateway", "publish"],
+    &["control", "admin"],
+    &["api"],
+    &["gateway", "publish", "feeds", "sharing"],
     &["sites"],
-    &["swarm"],
+    &["swarm", "links"],
     &["health"],
     &["db", "config", "fault"],
-    &["tasks", "clock", "net"],
+    &["tasks", "clock", "net", "journal"],
 ];
 /// `control` answers with what `publish` and the rooms below do; `start` and `demo` of `cli` are part of the top.
 const FILE_LINES_MAX: usize = 500;

@@ -8,15 +8,20 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
+    api::{self, Addresses, Handles},
     clock::Clock,
     config::Config,
-    control::{self, Addresses, Handles},
+    control,
     db::Db,
     fault::{Exit, Fault},
+    feeds::Feeds,
     gateway::{self, Sockets},
     health::{self, Health},
+    journal::Journal,
+    links::{self, Links},
     net,
     publish::{Publish, bundled},
+    sharing::Sharing,
     sites::Sites,
     swarm::{
         self, Swarm, SwarmConfig,
@@ -78,7 +83,22 @@ impl Daemon {
             }
         };
         keep_store(&db, &swarm, &clock, &health, &background);
-        let sites = Sites::new(swarm.clone(), db.clone(), clock.clone());
+        let links = Links::start(links_config(&config), &background);
+        let sites = Sites::new(swarm.clone(), links.clone(), db.clone(), clock.clone());
+        let feeds = Feeds::start(
+            sites.clone(),
+            swarm.clone(),
+            db.clone(),
+            clock.clone(),
+            &background,
+        );
+        let sharing = Sharing::start(
+            limits(&config),
+            swarm.clone(),
+            db.clone(),
+            clock.clone(),
+            &background,
+        );
         let publish = Publish::new(db.clone(), swarm.clone(), clock.clone());
         let listening = swarm.status();
         let addresses = Addresses {
@@ -91,7 +111,11 @@ impl Daemon {
             handles: Handles {
                 swarm,
                 sites,
+                links,
+                feeds,
                 publish,
+                sharing,
+                journal: Journal::global(),
                 db,
                 clock,
                 health,
@@ -257,6 +281,11 @@ impl Sockets {
     }
 }
 
+fn links_config(config: &Config) -> links::Config {
+    let _ = config;
+    links::Config::default()
+}
+
 /// What the swarm has to be told.
 fn swarm_config(config: &Config) -> SwarmConfig {
     let mut to = SwarmConfig::new(&config.data);
@@ -303,7 +332,7 @@ fn limits(config: &Config) -> Settings {
 /// What the start page shows.
 fn figures(swarm: &Swarm, db: &Db) -> serde_json::Value {
     let sites = db.store().usage().map_or(0, |usage| usage.sites);
-    let mut figures = serde_json::to_value(control::Line::from(&swarm.status())).unwrap_or_default();
+    let mut figures = serde_json::to_value(api::Line::from(&swarm.status())).unwrap_or_default();
     figures["version"] = env!("CARGO_PKG_VERSION").into();
     figures["sites"] = sites.into();
     figures

@@ -1,6 +1,8 @@
 //! `granary`: flags, logging, signals, exit code. What each command does stands in `cli`, what a running Granary is made of in
 //! `daemon.rs`.
 
+mod admin;
+mod api;
 mod cli;
 mod clock;
 mod config;
@@ -8,10 +10,14 @@ mod control;
 mod daemon;
 mod db;
 mod fault;
+mod feeds;
 mod gateway;
 mod health;
+mod journal;
+mod links;
 mod net;
 mod publish;
+mod sharing;
 mod sites;
 mod swarm;
 mod tasks;

@@ -32,6 +32,34 @@ impl fmt::Debug for InfoHash {
     }
 }
 
+/// Where the DHT keeps an item (BEP 44): SHA-1 of the key and salt, or of an immutable value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target(pub [u8; 20]);
+
+impl Target {
+    /// 40 hexadecimal digits, any case.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        InfoHash::from_hex(text).map(|hash| Self(hash.0))
+    }
+
+    /// The first eight digits.
+    pub fn short(&self) -> String {
+        InfoHash(self.0).short()
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,19 +1,24 @@
 //! Formats and decisions. Pure: no I/O, no clock, no threads, no async.
 //!
-//! Reading order: `id`, `key`, `bencode`, `metainfo`, `create`, `magnet`, `name`, then the wire protocols (`dht`, `peer`, `tracker`,
+//! Reading order: `id`, `key`, `bencode`, `metainfo`, `create`, `magnet`, `name`, `secret` and `record` (what a key signs), then the wire protocols (`dht`, `peer`, `tracker`,
 //! `lsd`), then what a site's files mean over HTTP (`site`, `pac`).
 
 pub mod bencode;
 pub mod create;
+pub mod dedupe;
 pub mod dht;
+pub mod feed;
 pub mod guard;
 pub mod id;
 pub mod key;
+pub mod link;
 pub mod lsd;
 pub mod magnet;
 pub mod metainfo;
 pub mod name;
 pub mod pac;
 pub mod peer;
+pub mod record;
+pub mod secret;
 pub mod site;
 pub mod tracker;

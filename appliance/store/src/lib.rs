@@ -9,7 +9,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
-use proto::{id::InfoHash, metainfo::Info};
+use proto::{
+    id::{InfoHash, Target},
+    metainfo::Info,
+};
 
 use crate::locks::Lock;
 
@@ -43,6 +46,7 @@ mod rebuild;
 mod recover;
 mod removal;
 mod rot;
+mod rows;
 mod scrub;
 mod segment;
 mod site_memory;
@@ -55,6 +59,10 @@ mod tables;
 pub use audit::Audit;
 pub use error::Error;
 pub use pieces::Pieces;
+pub use rows::{
+    Account, ApiToken, Conflict, DhtItem, Owner, PutOutcome, RecordRow, Role, Session, Subscription, Version,
+    VersionState,
+};
 
 /// Seconds since the Unix epoch, given by the caller.
 pub type UnixSecs = u64;
@@ -236,6 +244,21 @@ impl Store {
     pub fn set_due(&self, kind: DueKind, rows: &[(InfoHash, UnixSecs)]) -> Result<(), Error> {
         self.core.set_due(kind, rows)
     }
+    /// As [`Store::due`].
+    pub fn due_targets(
+        &self,
+        work: TargetWork,
+        now: UnixSecs,
+        max: usize,
+    ) -> Result<Vec<(Target, UnixSecs)>, Error> {
+        let _ = (work, now, max);
+        todo!()
+    }
+    /// As [`Store::set_due`].
+    pub fn set_due_targets(&self, work: TargetWork, rows: &[(Target, UnixSecs)]) -> Result<(), Error> {
+        let _ = (work, rows);
+        todo!()
+    }
     pub fn usage(&self) -> Result<Usage, Error> {
         self.core.usage()
     }
@@ -246,6 +269,15 @@ impl Store {
 pub enum DueKind {
     DhtAnnounce,
     TrackerAnnounce,
+}
+
+/// Recurring work whose rows are no torrents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetWork {
+    /// Putting a record to the DHT again; the id is its target.
+    RecordPut,
+    /// Looking for news of a subscription; the id is its own.
+    Refresh,
 }
 
 /// What `tick` did and found.

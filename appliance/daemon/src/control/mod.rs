@@ -1,25 +1,10 @@
 //! The control socket: HTTP/1.1 and JSON on a Unix socket that only the owner's user may open. Scripts, the command line
 //! and, on the appliance, the other process ask here. No token: the file's mode is the key.
 //!
-//! Must not know: browsers, pages, how any room does its work. Reading order: this file (socket and server), `routes` (every
-//! request on one page), `reply` (shapes of the JSON), `client` (the other end, for the command line).
-//!
-//! | request | answer |
-//! |---|---|
-//! | `GET /api/v1/status` | what runs, where it listens, what is stored, what is wrong |
-//! | `GET /api/v1/sites?after=IH&max=N` | rows, in infohash order |
-//! | `GET /api/v1/sites/IH?deadline=SECS` | opens the site: name, files, what is held |
-//! | `GET /api/v1/sites/IH/info` | the raw info dictionary |
-//! | `GET /api/v1/sites/IH/bytes?file=N&offset=N` | the verified bytes of a file |
-//! | `POST /api/v1/sites/IH/peers` `{"peers":[…]}` | asks them too |
-//! | `POST /api/v1/sites/IH/keep` | fetches all of it and keeps it |
-//! | `POST /api/v1/sites/IH/rate` `{"upload_bytes_per_sec":N}` | its own upload limit until the next start; 0: none |
-//! | `DELETE /api/v1/sites/IH` | forgets it |
-//! | `POST /api/v1/seed` `{"path":…,"name":…,"torrent":…}` | one JSON line per step, the last one with the infohash |
+//! Must not know: browsers, pages, what the requests mean (`api` does). Reading order: this file (socket and server), `client` (the
+//! other end, for the command line).
 
 pub mod client;
-mod reply;
-mod routes;
 
 use std::{
     fs, io,
@@ -35,10 +20,9 @@ use tokio::{net::UnixListener, sync::Semaphore};
 use tracing::debug;
 
 use crate::{
-    clock::Clock, db::Db, health::Health, publish::Publish, sites::Sites, swarm::Swarm, tasks::Tasks,
+    api::{self, Caller, Handles},
+    tasks::Tasks,
 };
-
-pub use reply::{Addresses, Line};
 
 /// Clients at once. More: a script that leaks connections costs more. Fewer: the household's tools wait.
 const CONNECTIONS_MAX: usize = 32;
@@ -52,20 +36,6 @@ pub enum Error {
     InUse(PathBuf),
     #[error("open the control socket {path}: {reason}")]
     Open { path: PathBuf, reason: io::Error },
-}
-
-/// Everything the requests need. Cheap to clone.
-#[derive(Clone)]
-pub struct Handles {
-    pub swarm: Swarm,
-    pub sites: Sites,
-    pub publish: Publish,
-    pub db: Db,
-    pub clock: Clock,
-    pub health: Health,
-    pub tasks: Tasks,
-    pub addresses: Arc<Addresses>,
-    pub started: tokio::time::Instant,
 }
 
 /// Opens the socket with mode 0600 and serves it until `tasks` is stopped. A socket file left by a crash is replaced.
@@ -102,7 +72,8 @@ pub fn start(path: &Path, handles: Handles, tasks: &Tasks) -> Result<(), Error> 
             let handles = handles.clone();
             connections.spawn("control.connection", async move {
                 let _seat = seat;
-                let service = service_fn(move |request| routes::answer(handles.clone(), request));
+                let service =
+                    service_fn(move |request| api::answer(handles.clone(), Caller::Control, request));
                 let served = http1::Builder::new()
                     .timer(TokioTimer::new())
                     .header_read_timeout(HEAD_DEADLINE)

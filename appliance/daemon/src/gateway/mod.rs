@@ -18,6 +18,7 @@ mod file;
 mod listen;
 mod listing_page;
 mod opened;
+mod own;
 mod page;
 mod progress_page;
 mod reply;
@@ -44,6 +45,7 @@ use std::{
 };
 
 use bytes::Bytes;
+pub use own::{OwnPages, OwnReply, OwnRequest};
 use proto::id::InfoHash;
 use tokio::{net::TcpListener, time::Instant};
 

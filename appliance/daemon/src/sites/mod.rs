@@ -1,7 +1,8 @@
 //! Sites: "the current version of this address, and the bytes of that path". Knows no status codes and not who asks.
 //!
-//! Reading order: this file (opening, reading, keeping), `held` (what can be read without the network).
+//! Reading order: this file (opening, reading, keeping), `current` (from an address to a version), `held` (what can be read without the network).
 
+pub mod current;
 mod held;
 
 use std::{
@@ -19,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     clock::Clock,
     db::Db,
+    links::Links,
     swarm::{self, Hints, Progress, Swarm, Torrent},
 };
 
@@ -59,6 +61,7 @@ const TOUCH: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct Sites {
     swarm: Swarm,
+    links: Links,
     db: Db,
     clock: Clock,
     open: Arc<Mutex<Open>>,
@@ -79,9 +82,10 @@ struct Entry {
 }
 
 impl Sites {
-    pub fn new(swarm: Swarm, db: Db, clock: Clock) -> Self {
+    pub fn new(swarm: Swarm, links: Links, db: Db, clock: Clock) -> Self {
         Self {
             swarm,
+            links,
             db,
             clock,
             open: Arc::default(),

@@ -1,7 +1,7 @@
 //! The swarm: finding peers, fetching, seeding, bandwidth. Knows infohashes and pieces; must not know URLs, HTTP or pages.
 //!
 //! Reading order: `start` (who gets which handle), `fetch` (downloading), `listen` and `seed` (uploading), `find` and `dht`
-//! (peers), `metadata` (what an unknown infohash is), `limits`, `flow` (who is told of them). The states of a torrent stand in `STATE.md`.
+//! (peers), `records` (mutable addresses), `metadata` (what an unknown infohash is), `limits`, `flow` (who is told of them). The states of a torrent stand in `STATE.md`.
 
 pub mod dht;
 mod fetch;
@@ -11,6 +11,7 @@ pub mod limits;
 pub mod listen;
 pub mod metadata;
 mod opening;
+pub mod records;
 pub mod seed;
 mod start;
 #[cfg(test)]
@@ -193,6 +194,11 @@ impl Swarm {
                 self.parts.fetch.keep(ih, &hints_of(&row));
             }
         }
+    }
+
+    /// Mutable addresses.
+    pub fn records(&self) -> &records::Records {
+        &self.parts.records
     }
 
     /// Bytes per second for all torrents together; 0: unlimited.

@@ -15,6 +15,7 @@ use super::{
     fetch::{Fetch, Search, Setup},
     find, flow, limits, listen,
     opening::Opening,
+    records::Records,
 };
 use crate::{clock::Clock, db::Db, tasks::Tasks};
 
@@ -123,6 +124,7 @@ pub struct Parts {
     pub fetch: Fetch,
     pub opening: Opening,
     pub dht: Option<dht::Dht>,
+    pub records: Records,
     pub listener: listen::Listener,
 }
 
@@ -239,6 +241,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
     }
     flow::write_totals_at_end(&listener, tasks);
     fetch_damaged(reports, &db, &fetch, tasks);
+    let records = Records::start(dht.clone(), db.clone(), clock.clone(), tasks);
     Ok(Parts {
         db,
         clock,
@@ -249,6 +252,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
         fetch,
         opening: Opening::default(),
         dht,
+        records,
         listener,
     })
 }

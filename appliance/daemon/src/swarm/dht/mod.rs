@@ -20,7 +20,12 @@ use std::{
 };
 
 pub use proto::dht::node::Stats;
-use proto::{dht::limits, guard::Policy, id::InfoHash};
+use proto::{
+    dht::limits,
+    guard::Policy,
+    id::{InfoHash, Target},
+    record::Mutable,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
@@ -75,6 +80,48 @@ pub enum Error {
     },
     #[error("the DHT has neither an IPv4 nor an IPv6 address to listen on")]
     NoAddress,
+}
+
+/// What is stored under a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// Bencoded, at most 1000 bytes.
+    Immutable(Vec<u8>),
+    Mutable(Mutable),
+}
+
+/// What a lookup of an item found.
+#[derive(Debug, Clone, Default)]
+pub struct Got {
+    /// The newest checked item; for equal numbers the value most nodes have.
+    pub item: Option<Item>,
+    /// Another checked value under the same sequence number.
+    pub other: Option<Mutable>,
+    /// Nodes that answered at all.
+    pub answered: usize,
+    /// Nodes that hold the newest number (a node that answers "nothing newer" than `seq` counts for `seq`).
+    pub copies: usize,
+    /// The highest number any node named, checked or not worth a value (BEP 44 `seq` without `v`).
+    pub seq_seen: Option<i64>,
+    /// Every eligible one of the (up to 8) closest nodes holds it: BEP 44's second back-off condition.
+    pub closest_have_it: bool,
+    /// Some node holds an older number.
+    pub older_seen: bool,
+    /// Answers that broke a rule and were dropped.
+    pub refused: usize,
+}
+
+/// What became of a put.
+#[derive(Debug, Clone, Default)]
+pub struct Stored {
+    /// Nodes that confirmed.
+    pub stored: usize,
+    /// Nodes that were asked to store it.
+    pub asked: usize,
+    /// A node answered 301 (its number is not `cas`) or 302 (it has a higher number).
+    pub overtaken: bool,
+    /// Error codes and texts of those that refused, each once.
+    pub refused: Vec<(i64, String)>,
 }
 
 /// Cheap to clone; the node ends with its task group.
@@ -135,6 +182,19 @@ impl Dht {
             return 0;
         }
         stored.await.unwrap_or(0)
+    }
+
+    /// Looks for an item (BEP 44). Answers with everything that came in when enough of the closest nodes have answered;
+    /// every mutable item in it has been checked and belongs to `target` with `salt`.
+    pub async fn get_item(&self, target: Target, salt: &[u8], seq: Option<i64>) -> Got {
+        let _ = (target, salt, seq);
+        todo!()
+    }
+
+    /// Stores an item on the closest nodes (BEP 44). `cas` goes to nodes that hold an item only.
+    pub async fn put_item(&self, item: Item, cas: Option<i64>) -> Stored {
+        let _ = (item, cas);
+        todo!()
     }
 
     /// A peer told us its DHT port (BEP 5 PORT message): ask whether a node answers there.

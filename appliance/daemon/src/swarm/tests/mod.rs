@@ -120,7 +120,12 @@ impl Home {
         let swarm = Swarm::start(config, db.clone(), clock.clone(), &tasks)
             .await
             .expect("it starts");
-        let sites = Sites::new(swarm.clone(), db.clone(), clock);
+        let sites = Sites::new(
+            swarm.clone(),
+            crate::links::Links::start(crate::links::Config::default(), &tasks),
+            db.clone(),
+            clock,
+        );
         Self {
             db,
             swarm,

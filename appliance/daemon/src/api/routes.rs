@@ -1,4 +1,17 @@
-//! Every request of the control socket.
+//! Every request.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /api/v1/status` | what runs, where it listens, what is stored, what is wrong |
+//! | `GET /api/v1/sites?after=IH&max=N` | rows, in infohash order |
+//! | `GET /api/v1/sites/IH?deadline=SECS` | opens the site: name, files, what is held |
+//! | `GET /api/v1/sites/IH/info` | the raw info dictionary |
+//! | `GET /api/v1/sites/IH/bytes?file=N&offset=N` | the verified bytes of a file |
+//! | `POST /api/v1/sites/IH/peers` `{"peers":[…]}` | asks them too |
+//! | `POST /api/v1/sites/IH/keep` | fetches all of it and keeps it |
+//! | `POST /api/v1/sites/IH/rate` `{"upload_bytes_per_sec":N}` | its own upload limit until the next start; 0: none |
+//! | `DELETE /api/v1/sites/IH` | forgets it |
+//! | `POST /api/v1/seed` `{"path":…,"name":…,"torrent":…}` | one JSON line per step, the last one with the infohash |
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
@@ -14,7 +27,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    Handles,
+    Caller, Handles,
     reply::{File, Opened, PeersBody, RateBody, SeedBody, SeedStep, SiteRow, Status, Task, Trouble},
 };
 use crate::{
@@ -30,19 +43,25 @@ const SITES_MAX: usize = 1000;
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(30);
 const DEADLINE_MAX: Duration = Duration::from_secs(600);
 
-type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
+pub type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 /// A status and a sentence.
 struct Refusal(StatusCode, String);
 
-pub async fn answer(handles: Handles, request: Request<Incoming>) -> Result<Reply, Infallible> {
-    Ok(match route(handles, request).await {
+/// Answers one request; never fails, so that every trouble has words.
+pub async fn answer(
+    handles: Handles,
+    caller: Caller,
+    request: Request<Incoming>,
+) -> Result<Reply, Infallible> {
+    Ok(match route(handles, caller, request).await {
         Ok(reply) => reply,
         Err(Refusal(status, text)) => json(status, &serde_json::json!({ "error": text })),
     })
 }
 
-async fn route(handles: Handles, request: Request<Incoming>) -> Result<Reply, Refusal> {
+async fn route(handles: Handles, caller: Caller, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let _ = caller;
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_string();
     let query = parts.uri.query().unwrap_or_default().to_string();
@@ -188,7 +207,7 @@ async fn file_bytes(handles: &Handles, ih: InfoHash, query: &str) -> Result<Repl
     let (parts, mut read) = mpsc::channel::<Bytes>(2);
     let sites = handles.sites.clone();
     let mut at = number("offset").unwrap_or(0);
-    handles.tasks.spawn("control.bytes", async move {
+    handles.tasks.spawn("api.bytes", async move {
         while at < length {
             let Ok(part) = sites.read(&site, file, at, READ_BYTES, until).await else {
                 return;
@@ -231,7 +250,7 @@ async fn open(handles: &Handles, ih: InfoHash, query: &str) -> Result<Reply, Ref
 fn seed(handles: &Handles, body: SeedBody) -> Reply {
     let (steps, mut lines) = mpsc::channel::<SeedStep>(16);
     let publish = handles.publish.clone();
-    handles.tasks.spawn("control.seed", async move {
+    handles.tasks.spawn("api.seed", async move {
         let tell = steps.clone();
         let told = move |done, total| {
             // A slow reader misses steps; the last one is sent with patience below.

@@ -1,0 +1,1 @@
+//! Layout and style of every admin page.
