@@ -4,7 +4,7 @@
 use super::{Error, MAGNET_MAX, Magnet, parse, read};
 use crate::{
     key::{BASE36_MAX, PublicKey},
-    name::{Address, Domains, Host, TLD, is_petname},
+    name::{Address, Domains, Host, TLD, is_domain, is_petname},
 };
 
 /// What was pasted.
@@ -33,7 +33,9 @@ pub enum Refusal {
     Name(#[from] crate::name::Error),
     #[error("this is the box's own address, not a site's")]
     Box,
-    #[error("{0} is on the ordinary web; Granary opens BitTorrent sites only, so open it in the browser")]
+    #[error(
+        "{0} is on the ordinary web and no domain; Granary opens BitTorrent sites only, so open it in the browser"
+    )]
     Web(String),
     #[error("addresses that begin with \"{0}:\" belong to another program")]
     Scheme(String),
@@ -162,8 +164,21 @@ fn page(host: &str, path: String, domains: &Domains) -> Result<Pasted, Refusal> 
         Host::Site { address, .. } => Ok(Pasted::Site { address, path }),
         Host::Old { now } => page(&now, path, domains),
         Host::Root { .. } | Host::Reserved { .. } => gateway_path(&path).ok_or(Refusal::Box),
-        Host::Foreign(name) => gateway_path(&path).ok_or(Refusal::Web(name)),
+        Host::Foreign(name) => gateway_path(&path)
+            .or_else(|| linked(&name, path))
+            .ok_or(Refusal::Web(name)),
     }
+}
+
+/// A domain of the ordinary web: its link records may say where it lives here (RFC 1464 TXT records, see `link`).
+fn linked(name: &str, path: String) -> Option<Pasted> {
+    let address = Address::Domain(name.to_owned());
+    // The address of a torrent file means the file.
+    let file = path
+        .split('?')
+        .next()
+        .is_some_and(|path| path.ends_with(".torrent"));
+    (is_domain(name) && !file).then_some(Pasted::Site { address, path })
 }
 
 /// `/btih/<hex>/…` and `/btpk/<key>[:<salt in hex>]/…`.

@@ -175,6 +175,25 @@ fn everything_else_that_opens_a_site_can_be_pasted() {
 }
 
 #[test]
+fn a_domain_of_the_ordinary_web_may_have_a_link_record() {
+    let domains = Domains::default();
+    for (text, path) in [
+        ("example.org", "/"),
+        ("Example.ORG.", "/"),
+        ("https://example.org/blog/?p=1", "/blog/?p=1"),
+        ("http://example.org:8080/", "/"),
+    ] {
+        let address = Address::Domain("example.org".into());
+        let path = path.to_owned();
+        assert_eq!(
+            paste(text, &domains),
+            Ok(Pasted::Site { address, path }),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_is_refused_with_its_reason() {
     let domains = Domains::default();
     for (text, refusal) in [
@@ -189,7 +208,8 @@ fn what_cannot_be_opened_is_refused_with_its_reason() {
             "https://example.org/x.torrent".into(),
             Refusal::Web("example.org".into()),
         ),
-        ("example.org".into(), Refusal::Web("example.org".into())),
+        ("192.0.2.7".into(), Refusal::Web("192.0.2.7".into())),
+        ("http://localhost/".into(), Refusal::Web("localhost".into())),
         ("ipfs://bafy".into(), Refusal::Scheme("ipfs".into())),
         ("javascript:alert(1)".into(), Refusal::Scheme("javascript".into())),
         ("data:text/html,x".into(), Refusal::Scheme("data".into())),

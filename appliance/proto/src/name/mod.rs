@@ -159,5 +159,11 @@ pub fn is_petname(name: &str) -> bool {
         && !(name.contains('-') && kinds.contains(&last))
 }
 
+/// Whether `name` (lower case) is a domain of the ordinary web that could have link records: at least two labels, not an
+/// address in digits, not under [`TLD`].
+pub fn is_domain(name: &str) -> bool {
+    host::is_domain(name)
+}
+
 #[cfg(test)]
 mod tests;
