@@ -154,7 +154,7 @@ fn start<S: SiteSource>(shared: &Shared<S>, local: IpAddr) -> Reply {
         html! {
             h1 { "Granary" }
             p { "This box opens and keeps sites of the BitTorrent web for every device of this home." }
-            form action="/open" method="get" {
+            form.ask action="/open" method="get" {
                 input name="uri" type="text" aria-label="Address" placeholder="magnet link, infohash or address"
                     autocomplete="off" autocapitalize="none" spellcheck="false" required;
                 button type="submit" { "Open" }

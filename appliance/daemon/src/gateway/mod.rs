@@ -46,6 +46,7 @@ use std::{
 
 use bytes::Bytes;
 pub use own::{OwnPages, OwnReply, OwnRequest};
+pub use page::{CSP_BOX, STYLE};
 use proto::id::InfoHash;
 use tokio::{net::TcpListener, time::Instant};
 

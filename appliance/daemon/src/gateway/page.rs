@@ -9,9 +9,10 @@ pub const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 's
 pub const CSP_BOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; \
                            form-action 'self' http:; frame-ancestors 'none'; base-uri 'none'";
 
-const STYLE: &str = "\
-:root{color-scheme:light dark;--ink:#1d2021;--soft:#5b6165;--line:#d9dcde;--paper:#fff;--wash:#f4f5f6;--go:#0b6b4f}
-@media(prefers-color-scheme:dark){:root{--ink:#e6e8e9;--soft:#a2a9ad;--line:#3a3f42;--paper:#16181a;--wash:#212426;--go:#6fd3b0}}
+/// The style of all of them; `admin` adds to it.
+pub const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1d2021;--soft:#5b6165;--line:#d9dcde;--edge:#868d92;--paper:#fff;--wash:#f4f5f6;--go:#0b6b4f}
+@media(prefers-color-scheme:dark){:root{--ink:#e6e8e9;--soft:#a2a9ad;--line:#3a3f42;--edge:#7c858b;--paper:#16181a;--wash:#212426;--go:#6fd3b0}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
 main{max-width:52rem;margin:0 auto;padding:1.25rem 1rem 3rem}
@@ -23,8 +24,9 @@ p,li{overflow-wrap:anywhere}
 code,pre{font:.875rem/1.5 ui-monospace,monospace;background:var(--wash);border-radius:.3rem}
 code{padding:.1rem .3rem;overflow-wrap:anywhere}
 pre{padding:.7rem .8rem;overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere}
-form{display:flex;gap:.5rem;flex-wrap:wrap}
-input{flex:1 1 14rem;min-width:0;padding:.6rem .7rem;font:inherit;color:inherit;background:var(--wash);border:1px solid var(--line);border-radius:.4rem}
+.ask{display:flex;gap:.5rem;flex-wrap:wrap}
+.ask input{flex:1 1 14rem}
+input{min-width:0;padding:.6rem .7rem;font:inherit;color:inherit;background:var(--wash);border:1px solid var(--edge);border-radius:.4rem}
 button,.button{padding:.6rem 1.1rem;font:inherit;color:var(--paper);background:var(--go);border:0;border-radius:.4rem;text-decoration:none;display:inline-block}
 progress{width:100%;height:.8rem;accent-color:var(--go)}
 table{width:100%;border-collapse:collapse}

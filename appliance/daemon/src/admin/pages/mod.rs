@@ -1,7 +1,21 @@
-//! One file per page. Each has `show` (GET) and, when it changes something, `act` (POST): both get a [`Visit`].
+//! One file per page. Each has `show` (GET) and, when it changes something, `act` (POST): both get a [`Visit`]. What draws
+//! is pure: plain data in, HTML out.
+
+pub mod about;
+pub mod add;
+pub mod home;
+pub mod log;
+pub mod network;
+pub mod sharing;
+pub mod sites;
+pub mod start;
+pub mod storage;
+pub mod subscription;
+pub mod subscriptions;
 
 use hyper::StatusCode;
 use maud::Markup;
+use store::Role;
 
 use super::{access::Person, form::Form};
 use crate::api::Handles;
@@ -16,6 +30,18 @@ pub struct Visit<'a> {
     pub query: &'a Form,
     /// Where this device's PAC and proxy are.
     pub proxy: std::net::SocketAddr,
+    /// The device came by a name that only PAC or DNS gives it: it is set up.
+    pub named: bool,
+}
+
+impl Visit<'_> {
+    pub fn owner(&self) -> bool {
+        self.person.role == Role::Owner
+    }
+
+    pub fn token(&self) -> &str {
+        &self.person.token
+    }
 }
 
 /// What a page answers with; `routes` makes the response, with every header.
@@ -35,4 +61,60 @@ pub enum Answer {
         title: String,
         words: String,
     },
+}
+
+impl Answer {
+    pub fn page(title: impl Into<String>, body: Markup) -> Self {
+        Answer::Page {
+            status: StatusCode::OK,
+            title: title.into(),
+            body,
+            refresh_secs: None,
+        }
+    }
+
+    /// A form that is shown again with what was wrong.
+    pub fn refused(title: &str, body: Markup) -> Self {
+        Answer::Page {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            title: format!("Please correct: {title}"),
+            body,
+            refresh_secs: None,
+        }
+    }
+
+    pub fn see(path: impl Into<String>, notice: impl Into<String>) -> Self {
+        Answer::See {
+            path: path.into(),
+            notice: Some(notice.into()),
+        }
+    }
+
+    pub fn nowhere() -> Self {
+        Answer::Trouble {
+            status: StatusCode::NOT_FOUND,
+            title: "No such page".into(),
+            words: "There is no page of this name on this box. Nothing was changed. Choose one of the pages above.".into(),
+        }
+    }
+
+    pub fn owners_only() -> Self {
+        Answer::Trouble {
+            status: StatusCode::FORBIDDEN,
+            title: "Only the owner can do this".into(),
+            words: "This changes how the box works. Nothing was changed. Ask the person who set up the box."
+                .into(),
+        }
+    }
+
+    /// The disk or a room of the box is in trouble.
+    pub fn unavailable(reason: &str) -> Self {
+        Answer::Trouble {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "This cannot be read now".into(),
+            words: format!(
+                "The box could not read its own data: {reason}. Nothing was changed. Try again in a minute; if it stays, look at the Storage page."
+            ),
+        }
+    }
 }

@@ -1,1 +1,0 @@
-//! Layout and style of every admin page.
