@@ -84,7 +84,13 @@ impl Daemon {
         };
         keep_store(&db, &swarm, &clock, &health, &background);
         let links = Links::start(links_config(&config), &background);
-        let sites = Sites::new(swarm.clone(), links.clone(), db.clone(), clock.clone());
+        let sites = Sites::new(
+            swarm.clone(),
+            links.clone(),
+            db.clone(),
+            clock.clone(),
+            &background,
+        );
         let feeds = Feeds::start(
             sites.clone(),
             swarm.clone(),

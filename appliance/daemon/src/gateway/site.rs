@@ -108,7 +108,12 @@ impl<'a, S: SiteSource> Visit<'a, S> {
 
     pub fn trouble(&self, err: &Error, known: bool) -> Reply {
         let progress = self.shared.shelf.source().progress(self.ih);
-        error_page::of_site(err, known, progress.as_ref()).reply(self.ask)
+        let known = error_page::Known {
+            metadata: known,
+            progress: progress.as_ref(),
+            record: None,
+        };
+        error_page::of_site(err, known).reply(self.ask)
     }
 
     fn moved(&self, to: &str) -> Reply {

@@ -1,9 +1,14 @@
 //! Sites: "the current version of this address, and the bytes of that path". Knows no status codes and not who asks.
 //!
-//! Reading order: this file (opening, reading, keeping), `current` (from an address to a version), `held` (what can be read without the network).
+//! Reading order: this file (opening, reading, keeping), `current` (from an address to a version), `looks` (one look at the
+//! network however many ask), `v2` (torrents by their longer infohash), `versions` (what came before), `held` (what can be
+//! read without the network).
 
-pub mod current;
+mod current;
 mod held;
+mod looks;
+mod v2;
+mod versions;
 
 use std::{
     collections::HashMap,
@@ -13,15 +18,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use proto::id::InfoHash;
+pub use current::{Current, Item, domain_id};
+use proto::id::{InfoHash, Target};
 use store::Pieces;
 use tokio::time::{Instant, timeout_at};
+pub use versions::{Held, Version};
+
+use looks::Looks;
+use v2::V2;
 
 use crate::{
     clock::Clock,
     db::Db,
     links::Links,
     swarm::{self, Hints, Progress, Swarm, Torrent},
+    tasks::Tasks,
 };
 
 /// Split by what the caller can do.
@@ -36,6 +47,21 @@ pub enum Error {
     /// The address holds something that is not a site.
     #[error("not a site: {0}")]
     NotASite(String),
+    /// Nobody has a record of this key, or nobody answered: the publisher was never heard of here.
+    #[error("no record of this publisher was found ({0})")]
+    NoRecord(Target),
+    /// The record was still being looked for at the deadline; the look goes on behind.
+    #[error("the newest record of this publisher is still being looked for ({0})")]
+    Looking(Target),
+    /// A name nobody gave, a domain without a link, a v2 infohash that is not here.
+    #[error("{0}")]
+    Unknown(String),
+    /// The resolver did not answer.
+    #[error("{0}")]
+    Unresolved(String),
+    /// The household has blocked this address.
+    #[error("this address is blocked here")]
+    Blocked,
     /// The disk or the engine is in trouble.
     #[error("cannot read now: {0}")]
     Unavailable(String),
@@ -65,6 +91,9 @@ pub struct Sites {
     db: Db,
     clock: Clock,
     open: Arc<Mutex<Open>>,
+    records: Looks<()>,
+    items: Looks<Bytes>,
+    v2: V2,
 }
 
 #[derive(Default)]
@@ -82,8 +111,11 @@ struct Entry {
 }
 
 impl Sites {
-    pub fn new(swarm: Swarm, links: Links, db: Db, clock: Clock) -> Self {
+    pub fn new(swarm: Swarm, links: Links, db: Db, clock: Clock, tasks: &Tasks) -> Self {
         Self {
+            records: Looks::new(tasks.clone()),
+            items: Looks::new(tasks.clone()),
+            v2: V2::default(),
             swarm,
             links,
             db,

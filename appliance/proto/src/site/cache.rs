@@ -11,8 +11,17 @@ pub const LISTING_GROWING: &str = "no-cache";
 /// Errors, progress, administration.
 pub const NEVER: &str = "no-store";
 
+/// What a mutable address shows: asked about every minute, and shown while it is asked about.
+pub const MUTABLE: &str = "public, max-age=60, stale-while-revalidate=86400";
+
 /// Changes when the look of folder pages changes.
 pub const LISTING_VERSION: u32 = 1;
+
+/// How long a publisher's record is used without asking the network again, seconds: a minute just after a change, a quarter of
+/// an hour when the last change is hours ago.
+pub fn record_fresh_secs(since_change_secs: u64) -> u64 {
+    (since_change_secs / 8).clamp(60, 900)
+}
 
 /// Strong: same infohash and file, same bytes, for ever.
 pub fn file_etag(infohash: &InfoHash, file: usize) -> String {
@@ -163,6 +172,13 @@ mod tests {
         assert_eq!(range(Some("bytes=0-"), 0), Range::Unsatisfiable);
         let flood = format!("bytes={}", "0-0,".repeat(17));
         assert_eq!(range(Some(&flood), 100), Range::Whole);
+    }
+
+    #[test]
+    fn a_record_stays_fresh_for_a_minute_up_to_a_quarter_of_an_hour() {
+        for (since_change, fresh) in [(0, 60), (480, 60), (960, 120), (7_200, 900), (u64::MAX, 900)] {
+            assert_eq!(record_fresh_secs(since_change), fresh, "{since_change}");
+        }
     }
 
     #[test]

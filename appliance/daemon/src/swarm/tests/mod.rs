@@ -125,6 +125,7 @@ impl Home {
             crate::links::Links::start(crate::links::Config::default(), &tasks),
             db.clone(),
             clock,
+            &tasks,
         );
         Self {
             db,

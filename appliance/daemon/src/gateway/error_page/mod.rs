@@ -1,16 +1,19 @@
 //! The one place that turns troubles into status codes and words. Each text says what happened, what we did, what you can
 //! do: a page for people, one line for programs, the same line in `X-Reason`.
 
+mod site;
+
 use hyper::{StatusCode, header};
 use maud::html;
-use proto::{id::InfoHash, name::TLD};
+use proto::name::TLD;
+
+pub use site::{Known, of_site};
 
 use super::{
     page,
     reply::{self, Ask, Reply},
     route::Refusal,
 };
-use crate::{sites::Error, swarm::Progress};
 
 const START: &str = "Open the box's start page";
 /// On a link to the very page: an empty address.
@@ -345,60 +348,4 @@ pub fn busy() -> Trouble {
     )
     .link("", AGAIN)
     .retry(5)
-}
-
-/// What `sites` could not do. `progress` tells the three kinds of silence apart.
-pub fn of_site(err: &Error, known: bool, progress: Option<&Progress>) -> Trouble {
-    let peers = progress.map_or(0, |progress| progress.peers);
-    match err {
-        Error::Silent(ih) if !known && peers == 0 => silent(ih),
-        Error::Silent(_) | Error::Incomplete(_) if peers == 0 => Trouble::new(
-            504,
-            "Nobody who has this site is online",
-            "The site is known, but none of its holders could be reached.",
-            "The BitTorrent network and the local network were searched.",
-            "Try again later: it opens as soon as one holder is online.",
-        )
-        .link("", AGAIN)
-        .retry(30),
-        Error::Silent(_) | Error::Incomplete(_) => Trouble::new(
-            504,
-            "A part of this site is missing",
-            match peers {
-                1 => "One holder is connected, but the piece asked for did not come in time.".into(),
-                _ => format!("{peers} holders are connected, but the piece asked for did not come in time."),
-            },
-            "It stays first in line while you are here.",
-            "Try again in a moment.",
-        )
-        .link("", AGAIN)
-        .retry(5),
-        Error::NotASite(why) => Trouble::new(
-            502,
-            "This address holds something else",
-            format!("What was found is not a site: {why}."),
-            "It was not shown.",
-            "Tell whoever gave you the address.",
-        ),
-        Error::Unavailable(why) => Trouble::new(
-            503,
-            "The box cannot read now",
-            format!("The store or the engine is not ready: {why}."),
-            "Nothing was lost; the box tries again by itself.",
-            "Try again in a few seconds; if it lasts, look at the box's start page.",
-        )
-        .retry(5),
-    }
-}
-
-fn silent(ih: &InfoHash) -> Trouble {
-    Trouble::new(
-        504,
-        "Nobody answered",
-        format!("Nobody in the BitTorrent network answered for {}...", ih.short()),
-        "The BitTorrent network and the local network were searched.",
-        "Check that the box has Internet, and try again later.",
-    )
-    .link("", AGAIN)
-    .retry(30)
 }
