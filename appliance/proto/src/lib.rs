@@ -1,6 +1,6 @@
 //! Formats and decisions. Pure: no I/O, no clock, no threads, no async.
 //!
-//! Reading order: `id`, `key`, `bencode`, `metainfo`, `create`, `magnet`, `name`, `secret` and `record` (what a key signs), then the wire protocols (`dht`, `peer`, `tracker`,
+//! Reading order: `id`, `key`, `bencode`, `metainfo`, `create`, `magnet`, `name`, `secret` and `record` (what a key signs), `record_keeping` (when it is put again), then the wire protocols (`dht`, `peer`, `tracker`,
 //! `lsd`), then what a site's files mean over HTTP (`site`, `pac`).
 
 pub mod bencode;
@@ -19,6 +19,7 @@ pub mod name;
 pub mod pac;
 pub mod peer;
 pub mod record;
+pub mod record_keeping;
 pub mod secret;
 pub mod site;
 pub mod tracker;

@@ -242,6 +242,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
     flow::write_totals_at_end(&listener, tasks);
     fetch_damaged(reports, &db, &fetch, tasks);
     let records = Records::start(dht.clone(), db.clone(), clock.clone(), tasks);
+    records.set_putting(config.upload);
     Ok(Parts {
         db,
         clock,
