@@ -33,6 +33,10 @@ need chromedriver chromium-driver
 need node nodejs
 need npm npm
 need pactester libpacparser1
+need knotd knot
+need kdig knot-dnsutils
+need dnsdist dnsdist
+need openssl openssl
 /usr/bin/python3 -c 'import libtorrent' 2>/dev/null || missing+=(python3-libtorrent)
 fi
 

@@ -69,6 +69,8 @@ impl Daemon {
 
     /// Without doors for browsers and scripts: store, swarm, sites. For commands that work on their own, and the demo peer.
     pub async fn alone(config: Config) -> Result<Self, Fault> {
+        let links = Links::new(&links_config(&config))
+            .map_err(|err| Fault::usage(format!("{err}. Nothing was started.")))?;
         let tasks = Tasks::new();
         let clock = Clock::with_offset(config.clock_offset_secs);
         let health = Health::default();
@@ -83,7 +85,6 @@ impl Daemon {
             }
         };
         keep_store(&db, &swarm, &clock, &health, &background);
-        let links = Links::start(links_config(&config), &background);
         let sites = Sites::new(
             swarm.clone(),
             links.clone(),
@@ -288,8 +289,12 @@ impl Sockets {
 }
 
 fn links_config(config: &Config) -> links::Config {
-    let _ = config;
-    links::Config::default()
+    links::Config {
+        upstream: config.dns_upstream.clone(),
+        doh: config.dns_doh.clone(),
+        doh_ca: config.dns_doh_ca.clone(),
+        trust_anchor: config.dns_trust_anchor.clone(),
+    }
 }
 
 /// What the swarm has to be told.

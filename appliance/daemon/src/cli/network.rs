@@ -21,6 +21,12 @@ pub struct Flags {
     /// A peer that every torrent is asked from (repeatable)
     #[arg(long, value_name = "HOST:PORT")]
     pub peer: Vec<SocketAddr>,
+    /// A resolver that is asked for the link records of domains (repeatable) [default: the system's]
+    #[arg(long, value_name = "ADDR")]
+    pub upstream_dns: Vec<SocketAddr>,
+    /// A DoH resolver instead: https://ADDRESS/dns-query
+    #[arg(long, value_name = "URL")]
+    pub doh: Option<String>,
     /// No local peer discovery
     #[arg(long)]
     pub no_lsd: bool,
@@ -55,6 +61,10 @@ impl Flags {
         }
         config.interface = self.interface.clone().or(config.interface.take());
         config.peers.extend(&self.peer);
+        if !self.upstream_dns.is_empty() {
+            config.dns_upstream.clone_from(&self.upstream_dns);
+        }
+        config.dns_doh = self.doh.clone().or(config.dns_doh.take());
         config.lsd &= !self.no_lsd;
         config.upnp = (config.upnp || self.upnp) && !self.no_upnp;
         config.upload &= !self.no_upload;

@@ -78,8 +78,6 @@ struct Later {
     listen_dns: Vec<String>,
     #[arg(long, hide = true, value_name = "ADDR")]
     listen_dot: Vec<String>,
-    #[arg(long, hide = true, value_name = "ADDR")]
-    upstream_dns: Vec<String>,
     #[arg(long, hide = true, value_name = "MODE")]
     dhcp: Option<String>,
 }
@@ -231,7 +229,6 @@ impl Later {
             (!self.listen_https.is_empty(), "--listen-https", "HTTPS"),
             (!self.listen_dns.is_empty(), "--listen-dns", "DNS"),
             (!self.listen_dot.is_empty(), "--listen-dot", "DNS over TLS"),
-            (!self.upstream_dns.is_empty(), "--upstream-dns", "DNS"),
             (self.dhcp.is_some(), "--dhcp", "DHCP"),
         ];
         match given.into_iter().find(|(given, ..)| *given) {

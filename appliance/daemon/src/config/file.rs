@@ -41,6 +41,14 @@ pub fn parse(text: &str, config: &Config) -> Result<Config, Vec<String>> {
         swarm.bytes("upload_bytes_per_sec", &mut config.upload_bytes_per_sec);
         swarm.bytes("download_bytes_per_sec", &mut config.download_bytes_per_sec);
     });
+    reader.table("dns", |dns| {
+        dns.addrs("upstream", &mut config.dns_upstream);
+        dns.parsed("doh", &mut config.dns_doh, "an https address", |t| {
+            t.starts_with("https://").then(|| t.to_string())
+        });
+        dns.path("doh_ca", &mut config.dns_doh_ca);
+        dns.path("trust_anchor", &mut config.dns_trust_anchor);
+    });
     reader.table("store", |store| {
         store.bytes("visited_bytes_max", &mut config.visited_bytes_max);
         store.bytes("free_floor_bytes", &mut config.free_floor_bytes);

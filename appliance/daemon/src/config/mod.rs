@@ -45,6 +45,14 @@ pub struct Config {
     pub upnp: bool,
     /// Whether others get anything from us. Off: no seeding, no announces, and the DHT node asks without answering.
     pub upload: bool,
+    /// Resolvers for the link records of domains. Empty: those of the system.
+    pub dns_upstream: Vec<SocketAddr>,
+    /// `https://ADDRESS/dns-query`: a DoH resolver instead. The resolver sees which linked domains are opened.
+    pub dns_doh: Option<String>,
+    /// Certificates (PEM) of a private DoH resolver.
+    pub dns_doh_ca: Option<PathBuf>,
+    /// DNSSEC trust anchors, a file of DNSKEY records; default: the root's.
+    pub dns_trust_anchor: Option<PathBuf>,
     /// Peers that every torrent is asked from.
     pub peers: Vec<SocketAddr>,
     /// Bytes per second for uploads, all torrents together; 0: no limit. Smaller: the home's line stays free for others.
@@ -91,6 +99,10 @@ impl Default for Config {
             lsd: true,
             upnp: false,
             upload: true,
+            dns_upstream: Vec::new(),
+            dns_doh: None,
+            dns_doh_ca: None,
+            dns_trust_anchor: None,
             peers: Vec::new(),
             upload_bytes_per_sec: 0,
             download_bytes_per_sec: 0,

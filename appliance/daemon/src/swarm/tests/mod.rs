@@ -122,7 +122,7 @@ impl Home {
             .expect("it starts");
         let sites = Sites::new(
             swarm.clone(),
-            crate::links::Links::start(crate::links::Config::default(), &tasks),
+            crate::links::Links::new(&crate::links::Config::default()).expect("the system's resolver"),
             db.clone(),
             clock,
             &tasks,
