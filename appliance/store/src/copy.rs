@@ -1,24 +1,25 @@
-//! The second copy of the rows nothing else could bring back: sites, their info dictionaries, settings. A file of its own
-//! beside `state.redb`. It is written after the state in the same deed, so what was acknowledged stands in both, and it
-//! is never newer. When it cannot be written, the deed still counts and `tick` brings the copy up to date.
+//! The second copy of the rows nothing else could bring back: sites, their info dictionaries, settings, and the tables of
+//! [`TWICE`]. A file of its own beside `state.redb`. It is written after the state in the same deed, so what was
+//! acknowledged stands in both, and it is never newer. When it cannot be written, the deed still counts and `tick` brings
+//! the copy up to date.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, Mutex, MutexGuard,
     atomic::{AtomicBool, Ordering},
 };
 
 use proto::id::InfoHash;
-use redb::{ReadTransaction, ReadableTable, TableDefinition as Table, WriteTransaction};
+use redb::{ReadableTable, TableDefinition as Table, TableHandle, WriteTransaction};
 
 use crate::{
-    Error, UnixSecs,
+    Error, UnixSecs, compare,
     core::Core,
     disk::{Disk, Place},
     file::Db,
     locks::Lock,
-    sites::find,
+    rows::Touched,
     state::{CHECK_BYTES, STATE_FILE, meta, set_aside, set_meta},
-    tables::{FORMAT, INFOS, META, SETTINGS, SITES, Site},
+    tables::{FORMAT, META, SETTINGS, SITES, TWICE},
 };
 
 pub(crate) const COPY_FILE: &str = "state-copy.redb";
@@ -26,8 +27,6 @@ pub(crate) const COPY_FILE: &str = "state-copy.redb";
 pub(crate) const INFOS_OF: Table<[u8; 20], &[u8]> = Table::new("infos-of-1");
 /// Counts the changes of rows that are kept twice: in `meta` of both files. Equal counts: the copy lacks nothing.
 pub(crate) const ROWS: &str = "rows";
-/// What of `meta` is copied.
-const META_KEPT: [&str; 3] = ["content_id", "next_site", "next_segment"];
 /// A copy that cannot be written is tried again this seldom.
 const RETRY_SECS: u64 = 30;
 /// All checksums of the copy are looked at this seldom: nothing else reads it.
@@ -42,16 +41,23 @@ pub(crate) struct Copy {
     /// Held from before a deed's commit until its copy is written: the count must not run ahead of the rows.
     pub turn: Mutex<()>,
     behind: AtomicBool,
+    /// All tables are there.
+    complete: AtomicBool,
     tried: Mutex<Option<UnixSecs>>,
     checked: Mutex<Option<UnixSecs>>,
 }
 
 /// What a deed changed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) enum Kept<'a> {
     Sites(&'a [InfoHash]),
     Setting(&'a str),
+    /// Rows of [`TWICE`]; none: nothing the copy follows.
+    Rows(&'a Touched),
 }
+
+/// Held while a deed and its copy are written.
+pub(crate) type Turn<'a> = MutexGuard<'a, ()>;
 
 impl Copy {
     pub fn new(disk: Arc<dyn Disk>) -> Self {
@@ -60,6 +66,7 @@ impl Copy {
             disk,
             turn: Mutex::default(),
             behind: AtomicBool::new(true),
+            complete: AtomicBool::new(false),
             tried: Mutex::default(),
             checked: Mutex::default(),
         }
@@ -82,12 +89,12 @@ impl Copy {
         self.behind.load(Ordering::Acquire)
     }
 
-    /// Opens the file; a missing or damaged one is made again.
+    /// Opens the file; a missing or damaged one is made again, and one without the tables of this release gets them.
     fn ready(&self) -> Result<(), Error> {
         match self.db.open_writing(false) {
-            Ok(()) => return Ok(()),
+            Ok(()) if self.complete.load(Ordering::Acquire) || self.has_tables() => return Ok(()),
+            Ok(()) | Err(Error::Gone(_)) => {}
             Err(Error::Damaged(text)) => self.quarantine(&text)?,
-            Err(Error::Gone(_)) => {}
             Err(err) => return Err(err),
         }
         self.set_behind(true);
@@ -96,15 +103,33 @@ impl Copy {
             txn.open_table(SITES)?;
             txn.open_table(INFOS_OF)?;
             txn.open_table(SETTINGS)?;
+            for table in TWICE {
+                txn.open_table(table)?;
+            }
             set_meta(txn, "copy_format", u64::from(FORMAT))
         })?;
+        self.complete.store(true, Ordering::Release);
         Ok(self.disk.sync_folder(Place::State)?)
+    }
+
+    /// An older release neither made nor followed the tables that are newer than it.
+    pub fn has_tables(&self) -> bool {
+        let there = self.db.read(|txn| {
+            let names: Vec<String> = txn.list_tables()?.map(|table| table.name().into()).collect();
+            Ok(TWICE
+                .iter()
+                .all(|table| names.iter().any(|name| name == table.name())))
+        });
+        let there = there.unwrap_or(false);
+        self.complete.store(there, Ordering::Release);
+        there
     }
 
     /// Keeps a damaged copy under another name.
     pub fn quarantine(&self, text: &str) -> Result<(), Error> {
         self.db.shut();
         self.set_behind(true);
+        self.complete.store(false, Ordering::Release);
         let aside = set_aside(self.disk.as_ref(), COPY_FILE)?;
         tracing::warn!(reason = %text, kept_as = %aside, "the copy of the store's rows is damaged; it is made again");
         Ok(())
@@ -134,8 +159,9 @@ impl Core {
         self.follow(kept, done)
     }
 
-    fn follow<T>(&self, kept: Kept<'_>, done: Result<T, Error>) -> Result<T, Error> {
+    pub fn follow<T>(&self, kept: Kept<'_>, done: Result<T, Error>) -> Result<T, Error> {
         match &done {
+            Ok(_) if matches!(kept, Kept::Rows(rows) if rows.is_empty()) => {}
             Ok(_) => self.copy_rows(kept),
             // Nothing was changed.
             Err(Error::Unknown(_) | Error::Quota(_)) => {}
@@ -152,10 +178,15 @@ impl Core {
             self.copy.db.write(|copy| {
                 self.state.read(|state| {
                     match kept {
-                        Kept::Sites(list) => list.iter().try_for_each(|ih| put_site(copy, state, ih))?,
-                        Kept::Setting(key) => put_setting(copy, state, key)?,
+                        Kept::Sites(list) => list
+                            .iter()
+                            .try_for_each(|ih| compare::put_site(copy, state, ih))?,
+                        Kept::Setting(key) => compare::put_setting(copy, state, key)?,
+                        Kept::Rows(rows) => rows
+                            .iter()
+                            .try_for_each(|(table, key)| compare::put_row(copy, state, *table, key))?,
                     }
-                    put_meta(copy, state, !behind)
+                    compare::put_meta(copy, state, !behind)
                 })
             })
         });
@@ -210,13 +241,9 @@ impl Core {
 
     /// Makes the copy equal to the state.
     fn compare(&self) -> Result<(), Error> {
-        self.copy.db.write(|copy| {
-            self.state.read(|state| {
-                compare_sites(copy, state)?;
-                compare_settings(copy, state)?;
-                put_meta(copy, state, true)
-            })
-        })
+        self.copy
+            .db
+            .write(|copy| self.state.read(|state| compare::all(copy, state)))
     }
 }
 
@@ -225,86 +252,12 @@ fn counted<T>(
     deed: impl Fn(&WriteTransaction) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let out = deed(txn)?;
-    let count = txn.open_table(META)?.get(ROWS)?.map_or(0, |count| count.value());
-    set_meta(txn, ROWS, count + 1)?;
+    count_change(txn)?;
     Ok(out)
 }
 
-/// What is held is read from the segments again: the copy need not follow it.
-fn bare(mut site: Site) -> Vec<u8> {
-    (site.row.held, site.held_bytes) = (0, 0);
-    site.encode()
-}
-
-fn put_site(copy: &WriteTransaction, state: &ReadTransaction, ih: &InfoHash) -> Result<(), Error> {
-    let (mut sites, mut infos) = (copy.open_table(SITES)?, copy.open_table(INFOS_OF)?);
-    let Some(site) = find(state, ih)? else {
-        sites.remove(ih.0)?;
-        infos.remove(ih.0)?;
-        return Ok(());
-    };
-    let no = site.no;
-    sites.insert(ih.0, bare(site).as_slice())?;
-    if infos.get(ih.0)?.is_none()
-        && let Some(raw) = state.open_table(INFOS)?.get(no)?
-    {
-        infos.insert(ih.0, raw.value())?;
-    }
-    Ok(())
-}
-
-fn put_setting(copy: &WriteTransaction, state: &ReadTransaction, key: &str) -> Result<(), Error> {
-    let mut settings = copy.open_table(SETTINGS)?;
-    match state.open_table(SETTINGS)?.get(key)? {
-        Some(value) => settings.insert(key, value.value())?,
-        None => settings.remove(key)?,
-    };
-    Ok(())
-}
-
-fn put_meta(copy: &WriteTransaction, state: &ReadTransaction, whole: bool) -> Result<(), Error> {
-    for key in META_KEPT {
-        if let Some(value) = meta(state, key)? {
-            set_meta(copy, key, value)?;
-        }
-    }
-    if whole {
-        set_meta(copy, ROWS, meta(state, ROWS)?.unwrap_or(0))?;
-    }
-    Ok(())
-}
-
-fn compare_sites(copy: &WriteTransaction, state: &ReadTransaction) -> Result<(), Error> {
-    let table = state.open_table(SITES)?;
-    for entry in table.range::<[u8; 20]>(..)? {
-        let (key, raw) = entry?;
-        let ih = InfoHash(key.value());
-        let Ok(site) = Site::decode(ih, raw.value()) else {
-            continue;
-        };
-        let same = {
-            let there = copy.open_table(SITES)?;
-            let row = there.get(ih.0)?;
-            row.is_some_and(|row| row.value() == bare(site))
-        };
-        if !same || copy.open_table(INFOS_OF)?.get(ih.0)?.is_none() {
-            put_site(copy, state, &ih)?;
-        }
-    }
-    copy.open_table(SITES)?
-        .retain(|key, _| table.get(key).is_ok_and(|row| row.is_some()))?;
-    copy.open_table(INFOS_OF)?
-        .retain(|key, _| table.get(key).is_ok_and(|row| row.is_some()))?;
-    Ok(())
-}
-
-fn compare_settings(copy: &WriteTransaction, state: &ReadTransaction) -> Result<(), Error> {
-    let table = state.open_table(SETTINGS)?;
-    for entry in table.range::<&str>(..)? {
-        let (key, _) = entry?;
-        put_setting(copy, state, key.value())?;
-    }
-    copy.open_table(SETTINGS)?
-        .retain(|key, _| table.get(key).is_ok_and(|row| row.is_some()))?;
-    Ok(())
+/// Counts a change of rows that are kept twice.
+pub(crate) fn count_change(txn: &WriteTransaction) -> Result<(), Error> {
+    let count = txn.open_table(META)?.get(ROWS)?.map_or(0, |count| count.value());
+    set_meta(txn, ROWS, count + 1)
 }

@@ -22,6 +22,7 @@ use crate::{
     file::Db,
     locks::Lock,
     pending::Pending,
+    rows::Looks,
     scrub::Scrub,
     segment::Segments,
     site_memory::SiteMemories,
@@ -57,6 +58,7 @@ pub(crate) struct Core {
     pub cache: CellCache,
     pub buffers: Arc<Buffers>,
     pub soft: Mutex<HashMap<InfoHash, Soft>>,
+    pub looks: Mutex<Looks>,
     pub trouble: Mutex<Option<Error>>,
     pub lost: Mutex<Vec<(InfoHash, u32)>>,
     /// Became held; listeners are told when no lock is held.
@@ -118,6 +120,7 @@ impl Core {
             cache: CellCache::default(),
             buffers: Arc::default(),
             soft: Mutex::default(),
+            looks: Mutex::default(),
             trouble: Mutex::default(),
             lost: Mutex::default(),
             told: Mutex::default(),

@@ -3,7 +3,8 @@
 //!
 //! In reading order: `tables` (what lies on disk), `cells` (how a piece is cut), `disk` and `file` (files below redb),
 //! `core` (the shared value and its periodic work), `sites` (rows), `pieces`, `pending` and `reads` (bytes), `direct` (reads
-//! around redb), `commit` (what makes them held), `copy`, `rebuild` and `adopt` (when the state is lost), `recover` (after
+//! around redb), `commit` (what makes them held), `rows` (what the
+//! household follows, and who may enter), `copy`, `compare`, `rebuild` and `adopt` (when the state is lost), `recover` (after
 //! a crash), `removal`, `compact`, `rot`, `scrub`, `quota`, `ballast`.
 
 use std::{path::PathBuf, sync::Arc};
@@ -23,6 +24,7 @@ mod cache;
 mod cells;
 mod commit;
 mod compact;
+mod compare;
 mod content;
 mod copy;
 mod core;
@@ -251,13 +253,11 @@ impl Store {
         now: UnixSecs,
         max: usize,
     ) -> Result<Vec<(Target, UnixSecs)>, Error> {
-        let _ = (work, now, max);
-        todo!()
+        self.core.due(work, now, max)
     }
     /// As [`Store::set_due`].
     pub fn set_due_targets(&self, work: TargetWork, rows: &[(Target, UnixSecs)]) -> Result<(), Error> {
-        let _ = (work, rows);
-        todo!()
+        self.core.set_due(work, rows)
     }
     pub fn usage(&self) -> Result<Usage, Error> {
         self.core.usage()

@@ -7,14 +7,16 @@ use redb::WriteTransaction;
 
 use crate::{
     Error,
+    copy::Copy,
     disk::{Disk, Place},
     file::Db,
-    state::{STATE_FILE, check_tables, make_tables, meta, set_meta},
-    tables::FORMAT,
+    rebuild,
+    state::{STATE_FILE, make_tables, meta, set_meta},
+    tables::{FORMAT, check_state},
 };
 
-/// The copy a migration works on.
-const COPY: &str = "state.redb.migrating";
+/// What a migration works on.
+const WORK: &str = "state.redb.migrating";
 
 /// Takes a file from the format of its index + 1 to the next one.
 pub(crate) type Step = fn(&WriteTransaction) -> Result<(), Error>;
@@ -27,7 +29,7 @@ const _: () = assert!(STEPS.len() + 1 == FORMAT as usize);
 /// Removes the rest of a migration that a crash ended: the file itself was not touched.
 pub(crate) fn clean(disk: &dyn Disk) -> Result<(), Error> {
     match disk.list(Place::State) {
-        Ok(names) if names.iter().any(|name| name == COPY) => Ok(disk.remove(Place::State, COPY)?),
+        Ok(names) if names.iter().any(|name| name == WORK) => Ok(disk.remove(Place::State, WORK)?),
         Ok(_) => Ok(()),
         Err(err) => Err(err.into()),
     }
@@ -35,11 +37,17 @@ pub(crate) fn clean(disk: &dyn Disk) -> Result<(), Error> {
 
 /// Brings an existing file to this program's format. `look`: at all its checksums first, because a table whose name is
 /// damaged would be taken for a missing one.
-pub(crate) fn run(disk: &Arc<dyn Disk>, db: &Db, look: bool) -> Result<(), Error> {
-    run_steps(disk, db, STEPS, look)
+pub(crate) fn run(disk: &Arc<dyn Disk>, db: &Db, rows: &Copy, look: bool) -> Result<(), Error> {
+    run_steps(disk, db, rows, STEPS, look)
 }
 
-pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step], look: bool) -> Result<(), Error> {
+pub(crate) fn run_steps(
+    disk: &Arc<dyn Disk>,
+    db: &Db,
+    rows: &Copy,
+    steps: &[Step],
+    look: bool,
+) -> Result<(), Error> {
     let known = steps.len() as u32 + 1;
     let found = format_of(db, look)?;
     if found > known {
@@ -55,9 +63,9 @@ pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step], look: boo
     if found == known {
         db.open_writing(false)?;
         // A start on a whole file costs no commit; a table added by a release is made here.
-        return match db.read(check_tables) {
+        return match db.read(check_state) {
             Ok(()) => Ok(()),
-            Err(_) => db.write(make_tables),
+            Err(_) => rebuild::add_tables(db, rows),
         };
     }
     tracing::info!(
@@ -66,8 +74,8 @@ pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step], look: boo
         "bringing the store's state to a new format"
     );
     db.shut();
-    disk.copy(Place::State, STATE_FILE, COPY)?;
-    let copy = Db::new(disk.clone(), Place::State, COPY.into(), 4 << 20);
+    disk.copy(Place::State, STATE_FILE, WORK)?;
+    let copy = Db::new(disk.clone(), Place::State, WORK.into(), 4 << 20);
     copy.open_writing(false)?;
     copy.write(|txn| {
         for step in &steps[found as usize - 1..] {
@@ -77,7 +85,7 @@ pub(crate) fn run_steps(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step], look: boo
         set_meta(txn, "format", u64::from(known))
     })?;
     copy.shut();
-    disk.rename(Place::State, COPY, STATE_FILE)?;
+    disk.rename(Place::State, WORK, STATE_FILE)?;
     disk.sync_folder(Place::State)?;
     db.open_writing(false)
 }
@@ -116,6 +124,10 @@ mod tests {
         (dir, disk, db)
     }
 
+    fn migrate(disk: &Arc<dyn Disk>, db: &Db, steps: &[Step]) -> Result<(), Error> {
+        run_steps(disk, db, &Copy::new(disk.clone()), steps, true)
+    }
+
     fn step(txn: &WriteTransaction) -> Result<(), Error> {
         txn.open_table(SETTINGS)?.insert("moved", &b"yes"[..])?;
         Ok(())
@@ -135,7 +147,7 @@ mod tests {
     fn a_file_of_each_old_format_opens() {
         for format in 1..=FORMAT {
             let (_dir, disk, db) = with_old_file(format);
-            run(&disk, &db, true).expect("opens");
+            migrate(&disk, &db, STEPS).expect("opens");
             assert_eq!(setting(&db, "colour").as_deref(), Some(&b"green"[..]));
         }
     }
@@ -143,22 +155,22 @@ mod tests {
     #[test]
     fn a_migration_works_on_a_copy_and_the_older_program_refuses_its_result() {
         let (dir, disk, db) = with_old_file(1);
-        std::fs::write(dir.path().join(COPY), b"the rest of a migration that was cut").expect("writes");
+        std::fs::write(dir.path().join(WORK), b"the rest of a migration that was cut").expect("writes");
         clean(disk.as_ref()).expect("cleans");
         let broken: Step = |_| Err(Error::Damaged("planted".into()));
-        assert!(run_steps(&disk, &db, &[step, broken], true).is_err());
+        assert!(migrate(&disk, &db, &[step, broken]).is_err());
         assert_eq!(
             setting(&db, "moved"),
             None,
             "the file is untouched until the copy is whole"
         );
         clean(disk.as_ref()).expect("cleans");
-        run_steps(&disk, &db, &[step], true).expect("migrates");
+        migrate(&disk, &db, &[step]).expect("migrates");
         assert_eq!(setting(&db, "moved").as_deref(), Some(&b"yes"[..]));
         assert_eq!(setting(&db, "colour").as_deref(), Some(&b"green"[..]));
         db.shut();
         assert!(matches!(
-            run_steps(&disk, &db, &[], true),
+            migrate(&disk, &db, &[]),
             Err(Error::TooNew {
                 found: 2,
                 known: 1,

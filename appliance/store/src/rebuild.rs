@@ -3,18 +3,22 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use proto::{id::InfoHash, metainfo::parse_info};
-use redb::{ReadTransaction, WriteTransaction};
+use proto::{
+    id::{InfoHash, Target},
+    metainfo::parse_info,
+};
+use redb::{ReadTransaction, TableError, TableHandle, WriteTransaction};
 
 use crate::{
-    Error,
+    Error, TargetWork,
     copy::{Copy, INFOS_OF, ROWS},
     disk::{Disk, Place},
+    due::due_at_once,
     file::Db,
     segment::Sha1,
     sites::store_row,
     state::{STATE_FILE, make_tables, meta, set_meta},
-    tables::{FORMAT, HASHES, INFOS, NUMBERS, SETTINGS, SITES, Site},
+    tables::{FORMAT, HASHES, INFOS, NUMBERS, RECORDS, Rows, SETTINGS, SITES, SUBSCRIPTIONS, Site, TWICE},
 };
 
 /// The new file until it is whole: a cut leaves the copy alone or both.
@@ -34,7 +38,7 @@ pub(crate) fn run(disk: &Arc<dyn Disk>, copy: &Copy) -> Result<String, Error> {
             copy.db.read(|old| bring(txn, old))
         });
         match done {
-            Ok(sites) => brought = Some(sites),
+            Ok(text) => brought = Some(text),
             Err(Error::Damaged(text)) => copy.quarantine(&text)?,
             Err(err) => return Err(err),
         }
@@ -48,10 +52,7 @@ pub(crate) fn run(disk: &Arc<dyn Disk>, copy: &Copy) -> Result<String, Error> {
     db.shut();
     disk.rename(Place::State, NEW, STATE_FILE)?;
     disk.sync_folder(Place::State)?;
-    Ok(match brought {
-        Some(sites) => format!("{sites} sites and the settings are taken from the copy"),
-        None => "there is no whole copy to take sites and settings from".into(),
-    })
+    Ok(brought.unwrap_or_else(|| "there is no whole copy to take sites and settings from".into()))
 }
 
 pub(crate) fn clean(disk: &dyn Disk) -> Result<(), Error> {
@@ -85,7 +86,7 @@ fn usable(copy: &Copy) -> Result<bool, Error> {
 }
 
 /// Copies rows into the new state; what does not match its infohash is left out.
-fn bring(txn: &WriteTransaction, old: &ReadTransaction) -> Result<u64, Error> {
+fn bring(txn: &WriteTransaction, old: &ReadTransaction) -> Result<String, Error> {
     let infos = old.open_table(INFOS_OF)?;
     let (mut numbers, mut count) = (BTreeSet::new(), 0);
     let mut next = meta(old, "next_site")?.unwrap_or(1);
@@ -119,6 +120,7 @@ fn bring(txn: &WriteTransaction, old: &ReadTransaction) -> Result<u64, Error> {
         store_row(txn, &site)?;
         count += 1;
     }
+    let follows = bring_rows(txn, old, &TWICE)?;
     let mut settings = txn.open_table(SETTINGS)?;
     for entry in old.open_table(SETTINGS)?.range::<&str>(..)? {
         let (key, value) = entry?;
@@ -130,5 +132,50 @@ fn bring(txn: &WriteTransaction, old: &ReadTransaction) -> Result<u64, Error> {
             set_meta(txn, key, value)?;
         }
     }
-    Ok(count)
+    Ok(format!(
+        "{count} sites, {follows} subscriptions and the settings are taken from the copy"
+    ))
+}
+
+/// Copies whole tables; a table the copy lacks was not there when it was written. Returns how many subscriptions came.
+fn bring_rows(txn: &WriteTransaction, old: &ReadTransaction, tables: &[Rows]) -> Result<u64, Error> {
+    let mut follows = 0;
+    for table in tables {
+        let from = match old.open_table(*table) {
+            Err(TableError::TableDoesNotExist(_)) => continue,
+            other => other?,
+        };
+        let mut rows = txn.open_table(*table)?;
+        for entry in from.range::<&[u8]>(..)? {
+            let (key, value) = entry?;
+            rows.insert(key.value(), value.value())?;
+            follows += u64::from(table.name() == SUBSCRIPTIONS.name());
+            // When it is due is not in the copy: at once.
+            if let Ok(target) = key.value().try_into().map(Target) {
+                if table.name() == SUBSCRIPTIONS.name() {
+                    due_at_once(txn, TargetWork::Refresh, target)?;
+                } else if table.name() == RECORDS.name() {
+                    due_at_once(txn, TargetWork::RecordPut, target)?;
+                }
+            }
+        }
+    }
+    Ok(follows)
+}
+
+/// Makes the tables that an older release did not know. When that release made the whole state anew meanwhile (the other
+/// slot was booted), the copy still has their rows.
+pub(crate) fn add_tables(db: &Db, copy: &Copy) -> Result<(), Error> {
+    let there: Vec<String> =
+        db.read(|txn| Ok(txn.list_tables()?.map(|table| table.name().into()).collect()))?;
+    let mut missing = TWICE.to_vec();
+    missing.retain(|table| !there.iter().any(|name| name == table.name()));
+    let from_copy = usable(copy)?;
+    db.write(|txn| {
+        make_tables(txn)?;
+        if from_copy {
+            copy.db.read(|old| bring_rows(txn, old, &missing))?;
+        }
+        Ok(())
+    })
 }

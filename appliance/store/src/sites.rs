@@ -288,7 +288,7 @@ fn shared_pieces(txn: &ReadTransaction, site: &Site, hashes: &Bytes, have: &Bits
     Ok(shared)
 }
 
-fn bounded<'a>(trackers: impl Iterator<Item = &'a String>) -> Vec<String> {
+pub(crate) fn bounded<'a>(trackers: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for tracker in trackers.filter(|tracker| tracker.len() <= TRACKER_BYTES_MAX) {
         if kept.len() < TRACKERS_MAX && !kept.contains(tracker) {

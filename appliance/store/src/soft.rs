@@ -9,6 +9,7 @@ use crate::{
     copy::Kept,
     core::Core,
     locks::Lock,
+    rows::write_looks,
     sites::{find_in, store_row},
 };
 
@@ -55,13 +56,15 @@ impl Core {
         if full { self.write_soft() } else { Ok(()) }
     }
 
-    /// Writes use and traffic. On an error they are put back.
+    /// Writes use, traffic and the looks of rows. On an error they are put back.
     pub fn write_soft(&self) -> Result<(), Error> {
-        let soft: HashMap<InfoHash, Soft> = std::mem::take(&mut *self.soft.held());
-        if soft.is_empty() {
+        if self.soft.held().is_empty() && self.looks.held().is_empty() {
             return Ok(());
         }
+        // Taken in turn: a row written as a whole must not get an older look afterwards.
         let turn = self.copy.turn.held();
+        let soft: HashMap<InfoHash, Soft> = std::mem::take(&mut *self.soft.held());
+        let looks = std::mem::take(&mut *self.looks.held());
         let written = self.state_write(|txn| {
             for (ih, soft) in &soft {
                 if let Some(mut site) = find_in(txn, ih)? {
@@ -69,14 +72,15 @@ impl Core {
                     store_row(txn, &site)?;
                 }
             }
-            Ok(())
+            write_looks(txn, &looks)
         });
-        if written.is_ok() {
+        if written.is_ok() && !soft.is_empty() {
             let sites: Vec<InfoHash> = soft.keys().copied().collect();
             self.copy_rows(Kept::Sites(&sites));
         }
         drop(turn);
         if written.is_err() {
+            self.put_looks_back(looks);
             let mut now = self.soft.held();
             for (ih, old) in soft {
                 let entry = now.entry(ih).or_default();

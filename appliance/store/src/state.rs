@@ -12,10 +12,7 @@ use crate::{
     file::Db,
     locks::Lock,
     migrate, rebuild,
-    tables::{
-        DEAD, DUE, DUE_OF, FORMAT, HASHES, HAVE, INFOS, JOBS, META, NUMBERS, PIECES, SCRUB, SEGMENTS,
-        SETTINGS, SITES, UNLINKS,
-    },
+    tables::{FORMAT, META, check_state, make_state},
 };
 
 pub(crate) const STATE_FILE: &str = "state.redb";
@@ -66,7 +63,7 @@ fn examine(db: &Db, copy: &Copy) -> Result<(), Error> {
         // The copy is written second: redb fell back to an older commit, or the file was exchanged.
         Some(copied) if copied > seen => Err(Error::Damaged("the file is older than its copy".into())),
         copied => {
-            copy.set_behind(copied != Some(seen));
+            copy.set_behind(copied != Some(seen) || !copy.has_tables());
             Ok(())
         }
     }
@@ -100,7 +97,7 @@ fn prepare(disk: &Arc<dyn Disk>, db: &Db, copy: &Copy) -> Result<(), Error> {
     if is_there(disk)? {
         let suspect = disk.list(Place::State)?.iter().any(|name| name == SUSPECT);
         let look = suspect || disk.used(Place::State, STATE_FILE)? <= CHECK_BYTES;
-        let opened = migrate::run(disk, db, look)
+        let opened = migrate::run(disk, db, copy, look)
             .and_then(|()| Ok(disk.sync_folder(Place::State)?))
             .and_then(|()| examine(db, copy));
         if suspect && opened.is_ok() {
@@ -108,7 +105,7 @@ fn prepare(disk: &Arc<dyn Disk>, db: &Db, copy: &Copy) -> Result<(), Error> {
         }
         match opened {
             // What cannot be written now can still be read; `tick` tries again.
-            Err(Error::Full(_) | Error::ReadOnly(_) | Error::Denied(_)) => db.read(check_tables),
+            Err(Error::Full(_) | Error::ReadOnly(_) | Error::Denied(_)) => db.read(check_state),
             other => other,
         }
     } else if copy.is_there()? {
@@ -132,45 +129,13 @@ pub(crate) fn set_aside(disk: &dyn Disk, name: &str) -> Result<String, Error> {
     Ok(aside)
 }
 
-/// Makes every table, so that readers never meet a missing one.
+/// Makes every table and notes the format of a new file.
 pub(crate) fn make_tables(txn: &WriteTransaction) -> Result<(), Error> {
-    txn.open_table(SITES)?;
-    txn.open_table(NUMBERS)?;
-    txn.open_table(INFOS)?;
-    txn.open_table(HASHES)?;
-    txn.open_table(HAVE)?;
-    txn.open_table(PIECES)?;
-    txn.open_table(SEGMENTS)?;
-    txn.open_table(DEAD)?;
-    txn.open_table(JOBS)?;
-    txn.open_table(UNLINKS)?;
-    txn.open_table(SETTINGS)?;
-    txn.open_table(DUE)?;
-    txn.open_table(DUE_OF)?;
-    txn.open_table(SCRUB)?;
+    make_state(txn)?;
     let mut meta = txn.open_table(META)?;
     if meta.get("format")?.is_none() {
         meta.insert("format", u64::from(FORMAT))?;
     }
-    Ok(())
-}
-
-/// Whether every table is there, without writing.
-pub(crate) fn check_tables(txn: &ReadTransaction) -> Result<(), Error> {
-    txn.open_table(SITES)?;
-    txn.open_table(NUMBERS)?;
-    txn.open_table(INFOS)?;
-    txn.open_table(HASHES)?;
-    txn.open_table(HAVE)?;
-    txn.open_table(PIECES)?;
-    txn.open_table(SEGMENTS)?;
-    txn.open_table(DEAD)?;
-    txn.open_table(JOBS)?;
-    txn.open_table(UNLINKS)?;
-    txn.open_table(SETTINGS)?;
-    txn.open_table(DUE)?;
-    txn.open_table(DUE_OF)?;
-    txn.open_table(SCRUB)?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Every table of `state.redb` and of the segment files, and how their values are written. Names end in a version.
 
 use proto::id::InfoHash;
-use redb::TableDefinition as Table;
+use redb::{ReadTransaction, TableDefinition as Table, WriteTransaction};
 
 use crate::{Error, Keep, SiteRow};
 
@@ -10,36 +10,81 @@ pub(crate) const FORMAT: u32 = 1;
 
 // --- state.redb ---
 
-/// Infohash → site row, see [`Site`].
-pub(crate) const SITES: Table<[u8; 20], &[u8]> = Table::new("sites-1");
-/// Site number → infohash. Numbers are never used twice.
-pub(crate) const NUMBERS: Table<u32, [u8; 20]> = Table::new("numbers-1");
-/// Site number → raw info dictionary.
-pub(crate) const INFOS: Table<u32, &[u8]> = Table::new("infos-1");
-/// Site number → piece hashes, only where the info dictionary does not hold them in one run.
-pub(crate) const HASHES: Table<u32, &[u8]> = Table::new("hashes-1");
-/// Site number → bitfield of held pieces, only while incomplete.
-pub(crate) const HAVE: Table<u32, &[u8]> = Table::new("have-1");
-/// Piece hash → [`Seat`] and counts.
-pub(crate) const PIECES: Table<[u8; 20], [u8; 20]> = Table::new("pieces-1");
-/// Segment → live bytes, live pieces, 1 when its `fresh-1` may hold rows.
-pub(crate) const SEGMENTS: Table<u32, (u64, u64, u8)> = Table::new("segments-1");
-/// (segment, id) → bytes: cells nobody refers to any more.
-pub(crate) const DEAD: Table<(u32, u32), u32> = Table::new("dead-1");
-/// Site number of a removed site → its row and how far the removal came.
-pub(crate) const JOBS: Table<u32, &[u8]> = Table::new("jobs-1");
-/// Segments without a live piece, whose file is being unlinked.
-pub(crate) const UNLINKS: Table<u32, ()> = Table::new("unlinks-1");
-/// Small values other rooms keep.
-pub(crate) const SETTINGS: Table<&str, &[u8]> = Table::new("settings-1");
-/// (kind, due time big-endian, infohash): walked in time order.
-pub(crate) const DUE: Table<[u8; 29], ()> = Table::new("due-1");
-/// (kind, infohash) → due time, to find the row above.
-pub(crate) const DUE_OF: Table<[u8; 21], u64> = Table::new("due-of-1");
-/// `format`, `next_site`, `next_segment`, `content_id`.
-pub(crate) const META: Table<&str, u64> = Table::new("meta");
-/// Where the scrub stands.
-pub(crate) const SCRUB: Table<(), [u8; 20]> = Table::new("scrub-1");
+/// Tables of other rooms' rows: keys and values are bytes, `rows` knows what they mean.
+pub(crate) type Rows = Table<'static, &'static [u8], &'static [u8]>;
+
+/// Names the tables of `state.redb`: the only list of them.
+macro_rules! state_tables {
+    ($($(#[$doc:meta])* $name:ident: $kind:ty = $text:literal;)*) => {
+        $($(#[$doc])* pub(crate) const $name: $kind = Table::new($text);)*
+
+        /// Makes every table, so that readers never meet a missing one.
+        pub(crate) fn make_state(txn: &WriteTransaction) -> Result<(), Error> {
+            $(txn.open_table($name)?;)*
+            Ok(())
+        }
+
+        /// Whether every table is there, without writing.
+        pub(crate) fn check_state(txn: &ReadTransaction) -> Result<(), Error> {
+            $(txn.open_table($name)?;)*
+            Ok(())
+        }
+    };
+}
+
+state_tables! {
+    /// Infohash → site row, see [`Site`].
+    SITES: Table<[u8; 20], &[u8]> = "sites-1";
+    /// Site number → infohash. Numbers are never used twice.
+    NUMBERS: Table<u32, [u8; 20]> = "numbers-1";
+    /// Site number → raw info dictionary.
+    INFOS: Table<u32, &[u8]> = "infos-1";
+    /// Site number → piece hashes, only where the info dictionary does not hold them in one run.
+    HASHES: Table<u32, &[u8]> = "hashes-1";
+    /// Site number → bitfield of held pieces, only while incomplete.
+    HAVE: Table<u32, &[u8]> = "have-1";
+    /// Piece hash → [`Seat`] and counts.
+    PIECES: Table<[u8; 20], [u8; 20]> = "pieces-1";
+    /// Segment → live bytes, live pieces, 1 when its `fresh-1` may hold rows.
+    SEGMENTS: Table<u32, (u64, u64, u8)> = "segments-1";
+    /// (segment, id) → bytes: cells nobody refers to any more.
+    DEAD: Table<(u32, u32), u32> = "dead-1";
+    /// Site number of a removed site → its row and how far the removal came.
+    JOBS: Table<u32, &[u8]> = "jobs-1";
+    /// Segments without a live piece, whose file is being unlinked.
+    UNLINKS: Table<u32, ()> = "unlinks-1";
+    /// Small values other rooms keep.
+    SETTINGS: Table<&str, &[u8]> = "settings-1";
+    /// (kind, due time big-endian, infohash or target): walked in time order.
+    DUE: Table<[u8; 29], ()> = "due-1";
+    /// (kind, infohash or target) → due time, to find the row above.
+    DUE_OF: Table<[u8; 21], u64> = "due-of-1";
+    /// `format`, `next_site`, `next_segment`, `content_id`, `rows`.
+    META: Table<&str, u64> = "meta";
+    /// Where the scrub stands.
+    SCRUB: Table<(), [u8; 20]> = "scrub-1";
+    /// Target → record of the household or of somebody it follows.
+    RECORDS: Rows = "records-1";
+    /// Target → record somebody looked at once.
+    VISITED_RECORDS: Rows = "visited-records-1";
+    /// Id → subscription.
+    SUBSCRIPTIONS: Rows = "subscriptions-1";
+    /// Name → the address it stands for.
+    PETNAMES: Rows = "petnames-1";
+    /// Name → account.
+    ACCOUNTS: Rows = "accounts-1";
+    /// SHA-256 of a cookie → session.
+    SESSIONS: Rows = "sessions-1";
+    /// SHA-256 of a token → token.
+    API_TOKENS: Rows = "api-tokens-1";
+    /// Kind, key → times and counts that may be lost; they hide those in the row.
+    LOOKS: Rows = "looks-1";
+    /// Target → when it expires, and an item others stored with us.
+    DHT_ITEMS: Rows = "dht-items-1";
+}
+
+/// Kept in the copy too, row by row: nothing else could bring them back.
+pub(crate) const TWICE: [Rows; 5] = [RECORDS, SUBSCRIPTIONS, PETNAMES, ACCOUNTS, API_TOKENS];
 
 // --- segment files ---
 
@@ -178,29 +223,30 @@ fn read_site(infohash: InfoHash, raw: &mut Reader) -> Option<Site> {
     })
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
 }
 
-struct Reader<'a>(&'a [u8]);
+/// What is left of a value that is read.
+pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+    pub fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(head)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub fn u32(&mut self) -> Option<u32> {
         self.take(4)?.try_into().ok().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub fn u64(&mut self) -> Option<u64> {
         self.take(8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
-    fn text(&mut self) -> Option<String> {
+    pub fn text(&mut self) -> Option<String> {
         let len = self.u32()? as usize;
         String::from_utf8(self.take(len)?.to_vec()).ok()
     }

@@ -1,108 +1,146 @@
 //! Subscriptions: what the household follows, and which versions of it are here.
 
-use proto::id::{InfoHash, Target};
+use proto::id::Target;
+use redb::ReadTransaction;
 
-use crate::{Error, Store, UnixSecs};
+use super::{
+    at_most, clipped,
+    deed::{Deed, each, get},
+    looks::{Kind, drop_look, look_key},
+    subscription_row::Subscription,
+};
+use crate::{
+    Error, Store, TargetWork,
+    core::Core,
+    due::{clear_target, due_at_once},
+    locks::Lock,
+    sites::bounded,
+    tables::{LOOKS, SUBSCRIPTIONS},
+};
 
-/// What became of one version's bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum VersionState {
-    /// Larger than the quota: waits for the owner's word.
-    Asking,
-    /// Being fetched.
-    Fetching,
-    /// All of it is here.
-    Here,
-    /// Gave way to newer ones, or was removed.
-    Gone,
-    /// The owner said no.
-    Declined,
-}
-
-/// A followed address. Which sequence number and history it has stands in its record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subscription {
-    /// Target of key and salt; for a linked domain, SHA-1 of `dl:` and the domain.
-    pub id: Target,
-    /// As `proto::name::Address` writes it as a host under the top-level name, or as a btpk magnet where no host fits.
-    pub address: String,
-    /// What the household calls it; empty: the torrent's own name.
-    pub title: String,
-    /// The name of the last version's torrent.
-    pub name: String,
-    pub added: UnixSecs,
-    pub paused: bool,
-    /// Blocked by the owner: not fetched, not served, not put.
-    pub blocked: bool,
-    /// Ask before a version larger than this is fetched; 0: the house's limit.
-    pub quota_bytes: u64,
-    /// Versions kept besides the present one and the pinned ones.
-    pub keep_versions: u32,
-    /// Never removed.
-    pub pinned: Vec<InfoHash>,
-    /// Newest first, at most 50: what became of each version.
-    pub versions: Vec<(InfoHash, VersionState)>,
-    /// The newest version that is all here: what readers get while a newer one is fetched.
-    pub whole: Option<InfoHash>,
-    /// Mirrors and peers from the pasted link.
-    pub trackers: Vec<String>,
-    pub last_checked: UnixSecs,
-    /// When the publisher's record was last heard of.
-    pub last_heard: UnixSecs,
-    pub last_changed: UnixSecs,
-    /// Seconds between looks, as `proto::feed::due` last decided.
-    pub interval_secs: u64,
-    /// Why the last look found nothing; empty: it did.
-    pub trouble: String,
-    pub failures: u32,
-}
+const SUBSCRIPTIONS_MAX: u64 = 5_000;
+const ADDRESS_BYTES_MAX: usize = 1024;
+const TITLE_BYTES_MAX: usize = 256;
+const PINNED_MAX: usize = 50;
+const VERSIONS_MAX: usize = 50;
 
 impl Store {
-    /// Inserts or replaces, durably.
+    /// Inserts or replaces, durably. A new one is due for [`TargetWork::Refresh`] at once. What others wrote (`name`,
+    /// `trouble`, `trackers`) is cut to its bounds, and of `versions` the first 50 are kept.
     pub fn put_subscription(&self, row: &Subscription) -> Result<(), Error> {
-        let _ = row;
-        todo!()
+        let row = within(row.clone())?;
+        let turn = self.core.copy.turn.held();
+        self.core.change_rows_in(&turn, |deed| put(deed, &row))?;
+        self.core.forget_look(Kind::Subscription, &row.id.0);
+        Ok(())
     }
 
-    /// Reads, changes and writes one row in one deed, durably; `false` when there is none.
+    /// Reads, changes and writes one row in one deed; `false` when there is none. Durable, unless only `last_checked`,
+    /// `last_heard`, `interval_secs`, `trouble` or `failures` change: those are written every five minutes and may be
+    /// lost in a crash.
     pub fn change_subscription(
         &self,
         id: &Target,
         change: impl Fn(&mut Subscription),
     ) -> Result<bool, Error> {
-        let _ = (id, change);
-        todo!()
+        self.core.alive()?;
+        let turn = self.core.copy.turn.held();
+        let Some(old) = self.subscription(id)? else {
+            return Ok(false);
+        };
+        let mut row = old.clone();
+        change(&mut row);
+        row.id = *id;
+        let row = within(row)?;
+        if row.same_but_look(&old) {
+            if row != old {
+                self.core.set_look(Kind::Subscription, &id.0, row.look());
+            }
+            return Ok(true);
+        }
+        self.core.change_rows_in(&turn, |deed| put(deed, &row))?;
+        self.core.forget_look(Kind::Subscription, &id.0);
+        Ok(true)
     }
 
     pub fn subscription(&self, id: &Target) -> Result<Option<Subscription>, Error> {
-        let _ = id;
-        todo!()
+        self.core.alive()?;
+        let found = self.core.state.read(|txn| {
+            let Some(raw) = get(txn, SUBSCRIPTIONS, &id.0)? else {
+                return Ok(None);
+            };
+            read(txn, *id, &raw).map(Some)
+        })?;
+        Ok(found.map(|row| self.core.fresh_subscription(row)))
     }
 
     /// In id order, at most `max`, starting after `after`.
     pub fn subscriptions(&self, after: Option<Target>, max: usize) -> Result<Vec<Subscription>, Error> {
-        let _ = (after, max);
-        todo!()
+        self.core.alive()?;
+        let mut rows = Vec::new();
+        self.core.state.read(|txn| {
+            let after = after.as_ref().map(|after| &after.0[..]);
+            each(txn, SUBSCRIPTIONS, after, |key, raw| {
+                if rows.len() >= max {
+                    return Ok(false);
+                }
+                let Ok(id) = key.try_into().map(Target) else {
+                    return Ok(true);
+                };
+                match read(txn, id, raw) {
+                    Ok(row) => rows.push(row),
+                    Err(err) => tracing::warn!(%err, "a subscription is skipped"),
+                }
+                Ok(true)
+            })
+        })?;
+        let rows = rows.into_iter().map(|row| self.core.fresh_subscription(row));
+        Ok(rows.collect())
     }
 
     pub fn remove_subscription(&self, id: &Target) -> Result<(), Error> {
-        let _ = id;
-        todo!()
+        self.core.free_rows(|deed| {
+            deed.remove(SUBSCRIPTIONS, &id.0)?;
+            drop_look(deed, Kind::Subscription, &id.0)?;
+            clear_target(deed.txn, TargetWork::Refresh, *id)
+        })?;
+        self.core.forget_look(Kind::Subscription, &id.0);
+        Ok(())
     }
+}
 
-    /// A name the household gave an address (`proto::name::Address` as a host); empty address: removed.
-    pub fn set_petname(&self, name: &str, address: &str) -> Result<(), Error> {
-        let _ = (name, address);
-        todo!()
+impl Core {
+    fn fresh_subscription(&self, mut row: Subscription) -> Subscription {
+        if let Some(look) = self.fresh_look(Kind::Subscription, &row.id.0) {
+            row.apply_look(&look);
+        }
+        row
     }
+}
 
-    pub fn petname(&self, name: &str) -> Result<Option<String>, Error> {
-        let _ = name;
-        todo!()
+/// The row with the look on disk.
+fn read(txn: &ReadTransaction, id: Target, raw: &[u8]) -> Result<Subscription, Error> {
+    let mut row = Subscription::decode(id, raw)?;
+    if let Some(look) = get(txn, LOOKS, &look_key(Kind::Subscription, &id.0))? {
+        row.apply_look(&look);
     }
+    Ok(row)
+}
 
-    /// All of them, name and address, in name order.
-    pub fn petnames(&self) -> Result<Vec<(String, String)>, Error> {
-        todo!()
-    }
+fn put(deed: &mut Deed<'_>, row: &Subscription) -> Result<(), Error> {
+    let (key, value) = (&row.id.0[..], row.encode());
+    deed.put_within(SUBSCRIPTIONS, key, &value, SUBSCRIPTIONS_MAX, "subscriptions")?;
+    drop_look(deed, Kind::Subscription, key)?;
+    due_at_once(deed.txn, TargetWork::Refresh, row.id)
+}
+
+fn within(mut row: Subscription) -> Result<Subscription, Error> {
+    at_most("bytes of an address", row.address.len(), ADDRESS_BYTES_MAX)?;
+    at_most("bytes of a title", row.title.len(), TITLE_BYTES_MAX)?;
+    at_most("pinned versions", row.pinned.len(), PINNED_MAX)?;
+    row.name = clipped(&row.name, TITLE_BYTES_MAX);
+    row.trouble = clipped(&row.trouble, 2 * TITLE_BYTES_MAX);
+    row.trackers = bounded(row.trackers.iter());
+    row.versions.truncate(VERSIONS_MAX);
+    Ok(row)
 }
