@@ -8,6 +8,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 
 use crate::{
     bencode::{self, Value},
+    dht::krpc::Code,
     id::{InfoHash, Target},
     key::{PublicKey, SALT_MAX},
     secret::SecretKey,
@@ -33,6 +34,18 @@ pub enum Error {
     Target,
     #[error("this is no record: a bencoded dictionary with k, seq, sig, v and maybe salt")]
     Shape,
+}
+
+impl Error {
+    /// The code on the wire (BEP 44).
+    pub fn code(self) -> Code {
+        match self {
+            Error::ValueTooBig => Code::ValueTooBig,
+            Error::SaltTooBig => Code::SaltTooBig,
+            Error::Signature => Code::Signature,
+            Error::Bencoding | Error::Seq | Error::Target | Error::Shape => Code::Protocol,
+        }
+    }
 }
 
 /// An item signed by a key. Not checked until [`Mutable::check`].
@@ -63,11 +76,16 @@ impl Mutable {
 
     /// Every rule of BEP 44, the signature last. Strict: small-order keys, whose signatures anybody can forge, are refused.
     pub fn check(&self) -> Result<(), Error> {
-        rules(&self.salt, self.seq, &self.value)?;
+        self.rules()?;
         let key = VerifyingKey::from_bytes(&self.key.0).map_err(|_| Error::Signature)?;
         let signed = signed_bytes(&self.salt, self.seq, &self.value);
         key.verify_strict(&signed, &Signature::from_bytes(&self.sig))
             .map_err(|_| Error::Signature)
+    }
+
+    /// Every rule but the signature: cheap.
+    pub fn rules(&self) -> Result<(), Error> {
+        rules(&self.salt, self.seq, &self.value)
     }
 
     /// Where the DHT keeps it.
@@ -97,27 +115,28 @@ impl Mutable {
 
     /// Reads what [`Mutable::encode`] wrote and checks it.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let item = read(bytes).ok_or(Error::Shape)?;
+        let item = Self::read(bytes).ok_or(Error::Shape)?;
         item.check()?;
         Ok(item)
     }
-}
 
-fn read(bytes: &[u8]) -> Option<Mutable> {
-    let fields = bencode::scan::scan(bytes)
-        .ok()?
-        .fields(["k", "salt", "seq", "sig", "v"]);
-    let [key, salt, seq, sig, value] = fields.ok()??;
-    Some(Mutable {
-        key: PublicKey(key?.bytes()?.try_into().ok()?),
-        salt: match salt {
-            Some(salt) => salt.bytes()?.to_vec(),
-            None => Vec::new(),
-        },
-        seq: seq?.int()?,
-        value: value?.raw().to_vec(),
-        sig: sig?.bytes()?.try_into().ok()?,
-    })
+    /// Reads without checking. Keys may come in any order: other programs write such files too.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let fields = bencode::scan::scan(bytes)
+            .ok()?
+            .fields(["k", "salt", "seq", "sig", "v"]);
+        let [key, salt, seq, sig, value] = fields.ok()??;
+        Some(Self {
+            key: PublicKey(key?.bytes()?.try_into().ok()?),
+            salt: match salt {
+                Some(salt) => salt.bytes()?.to_vec(),
+                None => Vec::new(),
+            },
+            seq: seq?.int()?,
+            value: value?.raw().to_vec(),
+            sig: sig?.bytes()?.try_into().ok()?,
+        })
+    }
 }
 
 fn rules(salt: &[u8], seq: i64, value: &[u8]) -> Result<(), Error> {

@@ -135,7 +135,8 @@ impl Limits {
     }
 }
 
-fn source_of(ip: IpAddr) -> IpAddr {
+/// What counts as one source.
+pub fn source_of(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => {

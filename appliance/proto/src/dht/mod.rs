@@ -1,14 +1,17 @@
-//! The DHT (BEP 5, 32, 33, 42, 43, 51; messages of 44) as pure decisions: bytes and times in, bytes and times out.
+//! The DHT (BEP 5, 32, 33, 42, 43, 51; 44) as pure decisions: bytes and times in, bytes and times out.
 //!
 //! Reading order: [`id`] (who is close to whom), [`krpc`] (what goes over the wire), [`routing`] (whom we know),
 //! [`query`] (one iterative lookup), [`rtt`] and [`silence`] (how long to
-//! wait for whom), [`external`] (our own address), [`token`], [`peers`], [`bloom`], [`limits`] and [`server`] (what we answer and what
-//! we refuse), [`node`] (all of it together). Times are durations since any fixed moment the caller chooses; randomness
+//! wait for whom), [`external`] (our own address), [`token`], [`peers`], [`bloom`], [`items`], [`limits`] and [`server`] (what we answer, keep
+//! and refuse), [`item`] and [`gather`] (what others say about an item we look for), [`node`] (all of it together). Times are durations since any fixed moment the caller chooses; randomness
 //! comes from a seed. Must not know sockets, and keeps nothing per torrent of ours.
 
 pub mod bloom;
 pub mod external;
+pub mod gather;
 pub mod id;
+pub mod item;
+pub mod items;
 pub mod krpc;
 pub mod limits;
 pub mod node;

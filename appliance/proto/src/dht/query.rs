@@ -107,6 +107,14 @@ impl Lookup {
         self.queries
     }
 
+    /// How many nodes have answered, close or not.
+    pub fn answered(&self) -> usize {
+        self.candidates
+            .iter()
+            .filter(|c| c.state == State::Answered)
+            .count()
+    }
+
     /// `slow` is how long an answer usually takes. After `Ask` the query counts as sent; call again until `Wait` or `Done`.
     pub fn tick(&mut self, now: Duration, slow: Duration) -> Step {
         self.age(now);

@@ -1,12 +1,14 @@
-//! What we answer to others' queries, and what not: bounded per source and in all, never more than ten times the question,
-//! never more than one datagram, no peer stored without a token.
+//! What we answer to others' queries, and what not: bounded per source and in all, never more than ten times the question
+//! to who has not proven to be there, never more than one datagram, nothing stored without a token.
 
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
     DATAGRAM_MAX, K,
     id::{Family, Id},
-    krpc::{self, Announce, Ask, Body, Code, Message, Query, Reply, Samples, Want},
+    item::Item,
+    items::Items,
+    krpc::{self, Announce, Ask, Body, Code, Message, Put, Query, Reply, Samples, Want},
     limits::{Dropped, Limits},
     peers::{Peers, SAMPLE_INTERVAL},
     random::Random,
@@ -17,6 +19,9 @@ use crate::guard::{self, Policy};
 
 /// A reply is at most so many times as long as its question: a forged source must not make us a cannon.
 const AMPLIFICATION_MAX: usize = 10;
+/// A reply with an item may be longer than others: a value of 1000 bytes does not fit 1024. Fits IPv6 everywhere but with
+/// the longest numbers.
+const ITEM_REPLY_MAX: usize = 1_280;
 
 /// What of the rest of the node an answer needs.
 pub struct View<'a> {
@@ -39,6 +44,7 @@ pub struct Asked<'a> {
 pub struct Server {
     pub tokens: Tokens,
     pub peers: Peers,
+    pub items: Items,
     pub limits: Limits,
 }
 
@@ -91,9 +97,13 @@ impl Server {
         let want = asked.query.want;
         match &asked.query.ask {
             Ask::Ping => {}
-            // Without a token: items are not kept yet, so nobody should try to store one here.
-            Ask::FindNode { target } | Ask::Get { target, .. } => {
+            Ask::FindNode { target } => view.add_nodes(&mut reply, target, want, asked.from, now),
+            Ask::Get { target, seq } => {
+                let token = self.tokens.make(asked.from.ip());
+                reply.token = Some(&token);
                 view.add_nodes(&mut reply, target, want, asked.from, now);
+                let item = self.items.find(target, now);
+                return Ok(finish_item(asked, view, reply, item, *seq, *verified));
             }
             Ask::GetPeers {
                 info_hash,
@@ -138,7 +148,11 @@ impl Server {
             Ask::Put(_) if !asked.canonical => {
                 return Err((Code::Protocol, "dictionary keys are not sorted"));
             }
-            Ask::Put(_) | Ask::Other(_) => return Err((Code::Unknown, "method unknown")),
+            Ask::Put(put) => {
+                self.store_item(asked, put, now)?;
+                *verified = true;
+            }
+            Ask::Other(_) => return Err((Code::Unknown, "method unknown")),
         }
         Ok(finish(asked, view, reply))
     }
@@ -160,6 +174,20 @@ impl Server {
         guard::allowed(peer, policy).map_err(|_| (Code::Protocol, "no peer can listen there"))?;
         self.peers.announce(announce.info_hash, peer, announce.seed, now);
         Ok(())
+    }
+}
+
+impl Server {
+    fn store_item(
+        &mut self,
+        asked: &Asked<'_>,
+        put: &Put<'_>,
+        now: Duration,
+    ) -> Result<(), (Code, &'static str)> {
+        if !self.tokens.valid(asked.from.ip(), put.token) {
+            return Err((Code::Protocol, "bad token"));
+        }
+        self.items.put(put, asked.from.ip(), now)
     }
 }
 
@@ -200,9 +228,58 @@ fn room(asked: &Asked<'_>, view: &View<'_>, reply: &Reply<'_>) -> usize {
         .saturating_sub(used)
 }
 
+/// Encodes with the item, if there is one newer than `seq`. Node lists give way to it; when it does not fit at all, only its
+/// number is told, and a node that asks with a longer datagram gets it.
+fn finish_item(
+    asked: &Asked<'_>,
+    view: &View<'_>,
+    reply: Reply<'_>,
+    item: Option<&Item>,
+    seq: Option<i64>,
+    verified: bool,
+) -> Vec<u8> {
+    let Some(item) = item else {
+        return finish(asked, view, reply);
+    };
+    let max = if verified {
+        ITEM_REPLY_MAX
+    } else {
+        ITEM_REPLY_MAX.min(asked.datagram_len * AMPLIFICATION_MAX)
+    };
+    let number = Reply {
+        seq: item.seq(),
+        ..reply
+    };
+    let full = match item {
+        _ if item.seq().is_some_and(|held| seq.is_some_and(|seq| held <= seq)) => None,
+        Item::Immutable(value) => Some(Reply {
+            v: Some(value),
+            ..number.clone()
+        }),
+        Item::Mutable(item) => Some(Reply {
+            v: Some(&item.value),
+            key: Some(&item.key.0),
+            sig: Some(&item.sig),
+            ..number.clone()
+        }),
+    };
+    full.and_then(|full| fit(asked, view, full, max))
+        .unwrap_or_else(|| finish(asked, view, number))
+}
+
+/// `None` when it is longer than `max` even without lists.
+fn fit(asked: &Asked<'_>, view: &View<'_>, reply: Reply<'_>, max: usize) -> Option<Vec<u8>> {
+    let bytes = encode(asked, view, reply, max);
+    (bytes.len() <= max).then_some(bytes)
+}
+
 /// Encodes; lists that would make it too long are left out, the less useful ones first.
 fn finish(asked: &Asked<'_>, view: &View<'_>, reply: Reply<'_>) -> Vec<u8> {
     let max = (asked.datagram_len * AMPLIFICATION_MAX).min(DATAGRAM_MAX);
+    encode(asked, view, reply, max)
+}
+
+fn encode(asked: &Asked<'_>, view: &View<'_>, reply: Reply<'_>, max: usize) -> Vec<u8> {
     let mut message = Message::new(asked.tid, Body::Reply(Box::new(reply)));
     message.ip = Some(asked.from);
     message.version = Some(view.version);

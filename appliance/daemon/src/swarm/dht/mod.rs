@@ -10,6 +10,8 @@ mod bootstrap;
 #[cfg(test)]
 mod foreign_tests;
 #[cfg(test)]
+mod item_tests;
+#[cfg(test)]
 mod net_tests;
 mod owner;
 mod socket;
@@ -17,19 +19,22 @@ mod socket;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-pub use proto::dht::node::Stats;
+pub use proto::dht::{
+    item::{Got, Item, Stored},
+    node::Stats,
+};
 use proto::{
     dht::limits,
     guard::Policy,
     id::{InfoHash, Target},
-    record::Mutable,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
-    owner::{Command, Owner},
+    owner::{Command, Inboxes, Owner},
     socket::Sockets,
 };
 use crate::{db::Db, tasks::Tasks};
@@ -38,6 +43,8 @@ use crate::{db::Db, tasks::Tasks};
 const WAITING_MAX: usize = 256;
 /// Batches of peers that wait for a slow reader; later ones are dropped.
 const BATCHES_MAX: usize = 64;
+/// A lookup or put of an item answers by then, its time in the queue included; the node itself ends either in half of it.
+const ITEM_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Where the node listens and whom it knows at first.
 #[derive(Debug, Clone)]
@@ -82,52 +89,12 @@ pub enum Error {
     NoAddress,
 }
 
-/// What is stored under a target.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
-    /// Bencoded, at most 1000 bytes.
-    Immutable(Vec<u8>),
-    Mutable(Mutable),
-}
-
-/// What a lookup of an item found.
-#[derive(Debug, Clone, Default)]
-pub struct Got {
-    /// The newest checked item; for equal numbers the value most nodes have.
-    pub item: Option<Item>,
-    /// Another checked value under the same sequence number.
-    pub other: Option<Mutable>,
-    /// Nodes that answered at all.
-    pub answered: usize,
-    /// Nodes that hold the newest number (a node that answers "nothing newer" than `seq` counts for `seq`).
-    pub copies: usize,
-    /// The highest number any node named, checked or not worth a value (BEP 44 `seq` without `v`).
-    pub seq_seen: Option<i64>,
-    /// Every eligible one of the (up to 8) closest nodes holds it: BEP 44's second back-off condition.
-    pub closest_have_it: bool,
-    /// Some node holds an older number.
-    pub older_seen: bool,
-    /// Answers that broke a rule and were dropped.
-    pub refused: usize,
-}
-
-/// What became of a put.
-#[derive(Debug, Clone, Default)]
-pub struct Stored {
-    /// Nodes that confirmed.
-    pub stored: usize,
-    /// Nodes that were asked to store it.
-    pub asked: usize,
-    /// A node answered 301 (its number is not `cas`) or 302 (it has a higher number).
-    pub overtaken: bool,
-    /// Error codes and texts of those that refused, each once.
-    pub refused: Vec<(i64, String)>,
-}
-
 /// Cheap to clone; the node ends with its task group.
 #[derive(Clone)]
 pub struct Dht {
     commands: mpsc::Sender<Command>,
+    /// Apart from the others: records must not wait behind a thousand announces.
+    item_commands: mpsc::Sender<Command>,
     stats: Arc<Mutex<Stats>>,
     local: Arc<[SocketAddr]>,
 }
@@ -144,13 +111,19 @@ impl Dht {
         let sockets = Sockets::open(config.listen_v4, config.listen_v6)?;
         let local: Arc<[SocketAddr]> = sockets.local_addrs().into();
         let (commands, inbox) = mpsc::channel(WAITING_MAX);
+        let (item_commands, item_inbox) = mpsc::channel(WAITING_MAX);
+        let inboxes = Inboxes {
+            commands: inbox,
+            items: item_inbox,
+        };
         let stats = Arc::new(Mutex::new(Stats::default()));
         let names = config.bootstrap.clone();
-        let owner = Owner::new(&config, sockets, db, inbox, stats.clone(), tasks).await;
+        let owner = Owner::new(&config, sockets, db, inboxes, stats.clone(), tasks).await;
         // It saves what it knows after the token is cancelled, so it must not be dropped half-way.
         tasks.spawn_graceful("dht.node", owner.run(tasks.token()));
         let dht = Dht {
             commands,
+            item_commands,
             stats,
             local,
         };
@@ -185,16 +158,32 @@ impl Dht {
     }
 
     /// Looks for an item (BEP 44). Answers with everything that came in when enough of the closest nodes have answered;
-    /// every mutable item in it has been checked and belongs to `target` with `salt`.
+    /// every mutable item in it has been checked and belongs to `target` with `salt`. Ends within half a minute.
     pub async fn get_item(&self, target: Target, salt: &[u8], seq: Option<i64>) -> Got {
-        let _ = (target, salt, seq);
-        todo!()
+        let salt = salt.to_vec();
+        self.item_job(|done| Command::GetItem {
+            target,
+            salt,
+            seq,
+            done,
+        })
+        .await
     }
 
-    /// Stores an item on the closest nodes (BEP 44). `cas` goes to nodes that hold an item only.
+    /// Stores an item on the closest nodes (BEP 44). `cas` goes to nodes that hold an item only. Ends within half a minute.
     pub async fn put_item(&self, item: Item, cas: Option<i64>) -> Stored {
-        let _ = (item, cas);
-        todo!()
+        self.item_job(|done| Command::PutItem { item, cas, done }).await
+    }
+
+    /// The default when the node has ended or is too busy.
+    async fn item_job<T: Default>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> T {
+        let (done, answer) = oneshot::channel();
+        let job = async {
+            self.item_commands.send(command(done)).await.ok()?;
+            answer.await.ok()
+        };
+        let answer = tokio::time::timeout(ITEM_DEADLINE, job).await;
+        answer.ok().flatten().unwrap_or_default()
     }
 
     /// A peer told us its DHT port (BEP 5 PORT message): ask whether a node answers there.

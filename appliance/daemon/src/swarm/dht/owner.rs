@@ -10,9 +10,10 @@ use std::{
 use proto::{
     dht::{
         id::{Family, Id},
+        item::{Got, Item, Stored},
         node::{self, Event, JobId, Node, Stats},
     },
-    id::InfoHash,
+    id::{InfoHash, Target},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -29,6 +30,8 @@ use crate::{db::Db, tasks::Tasks};
 
 /// Jobs under way at once; more commands wait. More: bursts of announces crowd the line. Fewer: a batch takes longer.
 pub const JOBS_MAX: usize = 32;
+/// The same for items, which have their own queue.
+const ITEM_JOBS_MAX: usize = 16;
 /// Datagrams taken before timers and commands get their turn.
 const BURST: usize = 64;
 /// What we know is saved so often. Shorter: more writes to an SD card. Longer: a power cut costs more nodes.
@@ -47,6 +50,17 @@ pub enum Command {
         port: u16,
         done: oneshot::Sender<usize>,
     },
+    GetItem {
+        target: Target,
+        salt: Vec<u8>,
+        seq: Option<i64>,
+        done: oneshot::Sender<Got>,
+    },
+    PutItem {
+        item: Item,
+        cas: Option<i64>,
+        done: oneshot::Sender<Stored>,
+    },
     Ping(SocketAddr),
     Routers(Vec<SocketAddr>),
     External(std::net::IpAddr),
@@ -58,11 +72,23 @@ enum Waiting {
     Announce(oneshot::Sender<usize>),
 }
 
+/// Who waits for a job about an item.
+enum WaitingItem {
+    Get(oneshot::Sender<Got>),
+    Put(oneshot::Sender<Stored>),
+}
+
+pub struct Inboxes {
+    pub commands: mpsc::Receiver<Command>,
+    pub items: mpsc::Receiver<Command>,
+}
+
 pub struct Owner {
     node: Node,
     sockets: Sockets,
-    inbox: mpsc::Receiver<Command>,
+    inboxes: Inboxes,
     waiting: BTreeMap<JobId, Waiting>,
+    waiting_items: BTreeMap<JobId, WaitingItem>,
     stats: Arc<Mutex<Stats>>,
     db: Option<Db>,
     tasks: Tasks,
@@ -76,7 +102,7 @@ impl Owner {
         config: &Config,
         sockets: Sockets,
         db: Option<Db>,
-        inbox: mpsc::Receiver<Command>,
+        inboxes: Inboxes,
         stats: Arc<Mutex<Stats>>,
         tasks: &Tasks,
     ) -> Self {
@@ -107,15 +133,15 @@ impl Owner {
             }
         }
         let born = Instant::now();
-        let (waiting, tasks) = (BTreeMap::new(), tasks.clone());
         Self {
             node,
             sockets,
-            inbox,
-            waiting,
+            inboxes,
+            waiting: BTreeMap::new(),
+            waiting_items: BTreeMap::new(),
             stats,
             db,
-            tasks,
+            tasks: tasks.clone(),
             born,
             rest_until: born,
         }
@@ -134,12 +160,14 @@ impl Owner {
             self.speak();
             let timer = self.born + self.node.next_tick();
             let room = self.waiting.len() < JOBS_MAX;
+            let item_room = self.waiting_items.len() < ITEM_JOBS_MAX;
             let rested = Instant::now() >= self.rest_until;
             tokio::select! {
                 () = token.cancelled() => break,
                 () = self.sockets.readable(Family::V4), if rested => self.receive(Family::V4, &mut buffer),
                 () = self.sockets.readable(Family::V6), if rested => self.receive(Family::V6, &mut buffer),
-                Some(command) = self.inbox.recv(), if room => self.obey(command),
+                Some(command) = self.inboxes.commands.recv(), if room => self.obey(command),
+                Some(command) = self.inboxes.items.recv(), if item_room => self.obey(command),
                 () = tokio::time::sleep_until(timer) => {}
                 () = tokio::time::sleep_until(self.rest_until), if !rested => {}
                 _ = save.tick() => self.save_behind(),
@@ -186,6 +214,20 @@ impl Owner {
                 let job = self.node.announce(Id::from(ih), port, now);
                 self.waiting.insert(job, Waiting::Announce(done));
             }
+            Command::GetItem {
+                target,
+                salt,
+                seq,
+                done,
+            } if !done.is_closed() => {
+                let job = self.node.get_item(target, &salt, seq, now);
+                self.waiting_items.insert(job, WaitingItem::Get(done));
+            }
+            Command::PutItem { item, cas, done } => {
+                let job = self.node.put_item(item, cas, now);
+                self.waiting_items.insert(job, WaitingItem::Put(done));
+            }
+            Command::GetItem { .. } => {}
             Command::Ping(addr) => self.node.ping(addr, now),
             Command::Routers(addrs) => self.node.set_routers(addrs, now),
             Command::External(ip) => self.node.set_external(ip, now),
@@ -222,6 +264,19 @@ impl Owner {
                 debug!(count = answered, stored, "DHT lookup ended");
                 if let Some(Waiting::Announce(done)) = self.waiting.remove(&job) {
                     // Nobody may be waiting any more.
+                    let _ = done.send(stored);
+                }
+            }
+            // Whoever waited for these may have given up.
+            Event::Got { job, got } => {
+                debug!(count = got.answered, "DHT item looked for");
+                if let Some(WaitingItem::Get(done)) = self.waiting_items.remove(&job) {
+                    let _ = done.send(*got);
+                }
+            }
+            Event::Stored { job, stored } => {
+                debug!(count = stored.asked, stored = stored.stored, "DHT item put");
+                if let Some(WaitingItem::Put(done)) = self.waiting_items.remove(&job) {
                     let _ = done.send(stored);
                 }
             }

@@ -2,12 +2,19 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
-use super::{Event, JobId, Node, Why, news};
+use super::{
+    Event, JobId, Node, Why,
+    items::{Getting, Putting},
+    news,
+};
 use crate::dht::{
     id::{Family, Id},
     krpc::{Announce, Ask},
     query::{Lookup, Step},
 };
+
+/// A search ends by then with what it has: hostile nodes that answer at the last moment must not keep anybody waiting.
+const SEARCH_MAX: Duration = Duration::from_secs(10);
 
 /// One lookup in one network.
 pub(super) struct Search {
@@ -15,27 +22,49 @@ pub(super) struct Search {
     pub lookup: Lookup,
     /// When time alone brings it on.
     pub due: Duration,
+    begun: Duration,
     family: Family,
     phase: Phase,
 }
 
+/// What a job is for.
+pub(super) enum Wish {
+    Peers,
+    /// On this port.
+    Announce(u16),
+    Get(Getting),
+    Put(Box<Putting>),
+}
+
 enum Phase {
     Looking,
-    /// Announced to these, who have not confirmed yet.
+    /// Announced or put to these, who have not confirmed yet.
     Storing(Vec<SocketAddr>),
 }
 
 pub(super) struct Job {
     searches: usize,
-    /// Announces have one.
-    port: Option<u16>,
+    pub wish: Wish,
     found: BTreeSet<SocketAddr>,
     answered: usize,
+    /// Nodes that have confirmed.
     stored: usize,
 }
 
+impl Job {
+    fn new(wish: Wish, searches: usize) -> Self {
+        Self {
+            searches,
+            wish,
+            found: BTreeSet::new(),
+            answered: 0,
+            stored: 0,
+        }
+    }
+}
+
 impl Node {
-    pub(super) fn start_job(&mut self, target: Id, port: Option<u16>, now: Duration) -> JobId {
+    pub(super) fn start_job(&mut self, target: Id, wish: Wish, now: Duration) -> JobId {
         let id = JobId(self.number());
         let families: Vec<_> = Family::BOTH
             .into_iter()
@@ -43,21 +72,27 @@ impl Node {
             .collect();
         // One more than there are, so that the job cannot end before all are started.
         let searches = families.len() + 1;
-        let job = Job {
-            searches,
-            port,
-            found: BTreeSet::new(),
-            answered: 0,
-            stored: 0,
-        };
-        self.jobs.insert(id, job);
-        if port.is_none() {
+        let look_here = !matches!(wish, Wish::Announce(_));
+        self.jobs.insert(id, Job::new(wish, searches));
+        if look_here {
             self.tell_stored(id, &target, now);
+        }
+        if self.jobs.get_mut(&id).is_some_and(|job| job.wish.is_fulfilled()) {
+            self.end_job(id);
+            return id;
         }
         for family in families {
             self.start_search(target, family, Some(id), now);
         }
         self.search_ended(id, 0);
+        id
+    }
+
+    /// A job that ends before it begins.
+    pub(super) fn refuse_job(&mut self, wish: Wish) -> JobId {
+        let id = JobId(self.number());
+        self.jobs.insert(id, Job::new(wish, 0));
+        self.end_job(id);
         id
     }
 
@@ -72,6 +107,7 @@ impl Node {
                 job,
                 lookup,
                 due: now,
+                begun: now,
                 family,
                 phase: Phase::Looking,
             },
@@ -80,7 +116,8 @@ impl Node {
     }
 
     pub(super) fn tell_peers(&mut self, id: JobId, peers: Vec<SocketAddr>) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.port.is_none()) else {
+        let wants = |job: &&mut Job| matches!(job.wish, Wish::Peers);
+        let Some(job) = self.jobs.get_mut(&id).filter(wants) else {
             return;
         };
         let peers = news(&mut job.found, peers);
@@ -101,17 +138,18 @@ impl Node {
             let step = match &search.phase {
                 Phase::Storing(waiting) if waiting.is_empty() || now >= search.due => Step::Done,
                 Phase::Storing(_) => Step::Wait(search.due),
+                Phase::Looking if now >= search.begun + SEARCH_MAX => Step::Done,
                 Phase::Looking => search.lookup.tick(now, slow),
             };
             match step {
                 Step::Ask(addr) => {
-                    let ask = question(&search);
+                    let ask = self.question(&search);
                     if !self.query(addr, ask, Why::Lookup(number), now) {
                         search.lookup.on_silence(&addr);
                     }
                 }
                 Step::Wait(due) => {
-                    search.due = due;
+                    search.due = due.min(search.begun + SEARCH_MAX).max(now);
                     self.searches.insert(number, search);
                     return;
                 }
@@ -119,7 +157,7 @@ impl Node {
                     if matches!(search.phase, Phase::Looking) && self.store(number, &mut search, now, slow) {
                         continue;
                     }
-                    let answered = search.lookup.closest().len();
+                    let answered = search.lookup.answered();
                     search
                         .job
                         .into_iter()
@@ -130,7 +168,7 @@ impl Node {
         }
     }
 
-    /// A node has confirmed or refused our announce, or stayed silent.
+    /// A node has confirmed our announce or put, or it has refused, or stayed silent.
     pub(super) fn confirmed(&mut self, number: u64, addr: &SocketAddr, stored: bool, now: Duration) {
         let Some(search) = self.searches.get_mut(&number) else {
             return;
@@ -144,38 +182,59 @@ impl Node {
         self.advance(number, now);
     }
 
-    /// Announces to the closest nodes when that is what the job wants. False when there is nothing to wait for.
+    /// Announces or puts to the closest nodes when that is what the job wants. False when there is nothing to wait for.
     fn store(&mut self, number: u64, search: &mut Search, now: Duration, slow: Duration) -> bool {
-        let port = search
-            .job
-            .and_then(|id| self.jobs.get(&id))
-            .and_then(|job| job.port);
-        let Some(port) = port else { return false };
+        let Some(mut job) = search.job.and_then(|id| self.jobs.remove(&id)) else {
+            return false;
+        };
+        let mut closest = search.lookup.closest();
+        closest.retain(|node| !node.token.is_empty());
         let mut waiting = Vec::new();
-        for node in search.lookup.closest() {
-            let info_hash = search.lookup.target();
-            let announce = Announce {
-                info_hash,
-                port,
-                implied_port: false,
-                seed: false,
-                token: &node.token,
-            };
-            let addr = node.contact.addr;
-            let ask = Ask::AnnouncePeer(announce);
-            if !node.token.is_empty() && self.query(addr, ask, Why::Announce(number), now) {
-                waiting.push(addr);
+        match &mut job.wish {
+            Wish::Peers => {}
+            Wish::Get(getting) => getting.ended(&closest),
+            Wish::Put(putting) => {
+                closest.retain(|_| !putting.overtaken());
+                for node in &closest {
+                    let addr = node.contact.addr;
+                    if self.query(addr, Ask::Put(putting.ask(node)), Why::Store(number), now) {
+                        waiting.push(addr);
+                    }
+                }
+                putting.asked += waiting.len();
+            }
+            Wish::Announce(port) => {
+                for node in &closest {
+                    let announce = Announce {
+                        info_hash: search.lookup.target(),
+                        port: *port,
+                        implied_port: false,
+                        seed: false,
+                        token: &node.token,
+                    };
+                    let addr = node.contact.addr;
+                    if self.query(addr, Ask::AnnouncePeer(announce), Why::Store(number), now) {
+                        waiting.push(addr);
+                    }
+                }
             }
         }
+        search.job.map(|id| self.jobs.insert(id, job));
         search.due = now + slow;
         let sent = !waiting.is_empty();
         search.phase = Phase::Storing(waiting);
         sent
     }
 
-    /// What others announced to us belongs to the answer: in a small network we are one of the closest.
+    /// What others told us belongs to the answer: in a small network we are one of the closest.
     fn tell_stored(&mut self, id: JobId, target: &Id, now: Duration) {
         const STORED_MAX: usize = 100;
+        if let Some(gather) = self.jobs.get_mut(&id).and_then(|job| job.wish.gather()) {
+            if let Some(item) = self.server.items.get(target, now) {
+                gather.take_own(item);
+            }
+            return;
+        }
         let mut stored = Vec::new();
         for family in Family::BOTH {
             stored.extend(
@@ -191,26 +250,52 @@ impl Node {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.searches = job.searches.saturating_sub(1);
         job.answered += answered;
-        if job.searches == 0
-            && let Some(job) = self.jobs.remove(&id)
-        {
-            self.tell(Event::Done {
-                job: id,
-                answered: job.answered,
-                stored: job.stored,
-            });
+        if job.searches == 0 {
+            self.end_job(id);
         }
     }
-}
 
-fn question(search: &Search) -> Ask<'static> {
-    let target = search.lookup.target();
-    match search.job {
-        Some(_) => Ask::GetPeers {
-            info_hash: target,
-            scrape: false,
-            noseed: false,
-        },
-        None => Ask::FindNode { target },
+    /// Tells the outside; searches still under way are forgotten.
+    pub(super) fn end_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        let mut answered = job.answered;
+        self.searches.retain(|_, search| {
+            let ours = search.job == Some(id);
+            answered += if ours { search.lookup.answered() } else { 0 };
+            !ours
+        });
+        let stored = job.stored;
+        self.tell(match job.wish {
+            Wish::Peers | Wish::Announce(_) => Event::Done {
+                job: id,
+                answered,
+                stored,
+            },
+            Wish::Get(getting) => Event::Got {
+                job: id,
+                got: Box::new(getting.finish(answered)),
+            },
+            Wish::Put(putting) => Event::Stored {
+                job: id,
+                stored: putting.finish(stored),
+            },
+        });
+    }
+
+    fn question(&self, search: &Search) -> Ask<'static> {
+        let target = search.lookup.target();
+        let job = search.job.and_then(|id| self.jobs.get(&id));
+        match job.map(|job| &job.wish) {
+            Some(Wish::Peers | Wish::Announce(_)) => Ask::GetPeers {
+                info_hash: target,
+                scrape: false,
+                noseed: false,
+            },
+            Some(wish @ (Wish::Get(_) | Wish::Put(_))) => Ask::Get {
+                target,
+                seq: wish.seq(),
+            },
+            None => Ask::FindNode { target },
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! A whole node without its sockets: datagrams and times go in, datagrams and events come out.
 //!
 //! Reading order: here (what the outside does with a node), `side` (one network's table and id), `lookups` (jobs of ours),
-//! `traffic` (what comes in), `upkeep` (what time alone brings about), `memory` (what outlives a restart).
+//! `items` (those about items), `traffic` (what comes in), `upkeep` (what time alone brings about), `memory` (what outlives a restart).
 
+mod items;
 mod lookups;
 mod memory;
 mod side;
@@ -16,12 +17,14 @@ use std::{
     time::Duration,
 };
 
-use lookups::{Job, Search};
+use lookups::{Job, Search, Wish};
 use side::Side;
 pub use stats::{Kinds, Stats};
 
 use super::{
     id::{Contact, Family, Id},
+    item::{Got, Stored},
+    items::{self as stored_items, Items},
     krpc::{Ask, Body, Message, Query, Want},
     limits::{self, Limits},
     peers::{self, Peers},
@@ -36,6 +39,8 @@ use crate::guard::{self, Policy};
 const PENDING_MAX: usize = 1_024;
 /// Datagrams and events nobody has fetched yet; the caller fetches after every call, so this is never reached by it.
 const QUEUE_MAX: usize = 4_096;
+/// A `get` is at least so long: its answer may be an item of 1000 bytes with its signature and key.
+const GET_LEN: usize = 128;
 /// Peers told per job, so that hostile answers cannot fill the memory.
 const FOUND_MAX: usize = 2_000;
 
@@ -47,6 +52,7 @@ pub struct Config {
     pub policy: Policy,
     pub limits: limits::Config,
     pub peers: peers::Config,
+    pub items: stored_items::Config,
     /// Client and version as others see it.
     pub version: [u8; 4],
 }
@@ -58,12 +64,13 @@ impl Default for Config {
             policy: Policy::default(),
             limits: limits::Config::default(),
             peers: peers::Config::default(),
+            items: stored_items::Config::default(),
             version: *b"GY\x00\x01",
         }
     }
 }
 
-/// A lookup or announce somebody waits for.
+/// A lookup, announce or put somebody waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(u64);
 
@@ -72,12 +79,16 @@ pub struct JobId(u64);
 pub enum Event {
     /// Peers not told before in this job.
     Peers { job: JobId, peers: Vec<SocketAddr> },
-    /// The job has ended: so many nodes answered, so many store our announce.
+    /// The lookup or announce has ended: so many nodes answered, so many store our announce.
     Done {
         job: JobId,
         answered: usize,
         stored: usize,
     },
+    /// The lookup of an item has ended.
+    Got { job: JobId, got: Box<Got> },
+    /// The put of an item has ended.
+    Stored { job: JobId, stored: Stored },
     /// Our id has changed with our address: worth remembering at once.
     Rekeyed,
 }
@@ -87,7 +98,8 @@ pub enum Event {
 enum Why {
     Ping,
     Lookup(u64),
-    Announce(u64),
+    /// An announce or put that follows a lookup.
+    Store(u64),
 }
 
 #[derive(Debug)]
@@ -124,6 +136,7 @@ impl Node {
         let server = Server {
             tokens: Tokens::new(now, &mut random),
             peers: Peers::new(config.peers.clone()),
+            items: Items::new(config.items.clone()),
             limits: Limits::new(config.limits.clone(), now),
         };
         Self {
@@ -157,12 +170,12 @@ impl Node {
 
     /// Looks for peers in every network we have. Ends with [`Event::Done`], also when nobody is there.
     pub fn get_peers(&mut self, info_hash: Id, now: Duration) -> JobId {
-        self.start_job(info_hash, None, now)
+        self.start_job(info_hash, Wish::Peers, now)
     }
 
     /// Finds the closest nodes and tells them that we serve `info_hash` on `port`.
     pub fn announce(&mut self, info_hash: Id, port: u16, now: Duration) -> JobId {
-        self.start_job(info_hash, Some(port), now)
+        self.start_job(info_hash, Wish::Announce(port), now)
     }
 
     /// Nobody waits for it any more.
@@ -209,6 +222,8 @@ impl Node {
             good_v6,
             stored_peers: self.server.peers.len(),
             stored_infohashes: self.server.peers.infohashes(),
+            stored_items: self.server.items.len(),
+            stored_item_bytes: self.server.items.bytes(),
             ..self.stats.clone()
         }
     }
@@ -247,6 +262,7 @@ impl Node {
             tid = self.random.bytes();
         }
         self.stats.queries_out.count(ask.method());
+        let asks_item = matches!(ask, Ask::Get { .. });
         let mut message = Message::new(
             &tid,
             Body::Query(Query {
@@ -258,7 +274,14 @@ impl Node {
         );
         message.version = Some(&self.config.version);
         message.read_only = self.config.read_only;
-        let datagram = message.encode();
+        let mut datagram = message.encode();
+        if asks_item && datagram.len() < GET_LEN {
+            // As QUIC does it: who is careful answers at most ten times what was asked, and items are long.
+            let zeros = vec![b'0'; GET_LEN - datagram.len()];
+            let padding = [zeros.len().to_string().as_bytes(), b":", &zeros].concat();
+            message.extra.push((b"pad", &padding));
+            datagram = message.encode();
+        }
         self.outbox.push_back((to, datagram));
         self.pending.insert(
             tid,
@@ -277,7 +300,7 @@ impl Node {
         let thin = self
             .side(family.other())
             .is_some_and(|side| side.table.len() < 2 * super::K);
-        let lists = matches!(ask, Ask::FindNode { .. } | Ask::GetPeers { .. });
+        let lists = matches!(ask, Ask::FindNode { .. } | Ask::GetPeers { .. } | Ask::Get { .. });
         Want {
             v4: thin && lists,
             v6: thin && lists,

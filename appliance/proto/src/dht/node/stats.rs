@@ -43,7 +43,7 @@ impl Kinds {
     }
 }
 
-/// Since the start, except the first six: those are now.
+/// Since the start, except the first eight: those are now.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     pub nodes_v4: usize,
@@ -52,6 +52,9 @@ pub struct Stats {
     pub good_v6: usize,
     pub stored_peers: usize,
     pub stored_infohashes: usize,
+    /// Others' items (BEP 44).
+    pub stored_items: usize,
+    pub stored_item_bytes: usize,
     pub queries_in: Kinds,
     pub queries_out: Kinds,
     pub replies_in: u64,

@@ -56,10 +56,14 @@ impl Node {
             }
             Ok(Message {
                 tid,
-                body: Body::Error { .. },
+                body: Body::Error { code, text },
                 ..
             }) => {
                 if let Some(pending) = self.take_pending(from, tid) {
+                    self.silence.broken(&from, now);
+                    if let Why::Store(number) = pending.why {
+                        self.on_put_refused(number, code, text);
+                    }
                     self.on_no_answer(&pending, now);
                 }
             }
@@ -84,7 +88,7 @@ impl Node {
                 }
                 self.advance(number, now);
             }
-            Why::Announce(number) => self.confirmed(number, &pending.to, false, now),
+            Why::Store(number) => self.confirmed(number, &pending.to, false, now),
         }
     }
 
@@ -175,7 +179,7 @@ impl Node {
         match pending.why {
             Why::Ping => {}
             Why::Lookup(number) => self.on_lookup_reply(number, &contact, reply, now),
-            Why::Announce(number) => self.confirmed(number, &contact.addr, true, now),
+            Why::Store(number) => self.confirmed(number, &contact.addr, true, now),
         }
     }
 
@@ -199,8 +203,12 @@ impl Node {
             let values: Vec<_> = values.copied().collect();
             self.tell_peers(job, values);
         }
-        if let Some(search) = self.searches.get_mut(&number) {
-            search.lookup.on_reply(from, reply.token, &same);
+        let expected = self
+            .searches
+            .get_mut(&number)
+            .is_some_and(|search| search.lookup.on_reply(from, reply.token, &same));
+        if let Some(job) = job.filter(|_| expected) {
+            self.on_item(job, from, reply);
         }
         self.advance(number, now);
         // The other network's nodes are only worth a ping while we know few of them.

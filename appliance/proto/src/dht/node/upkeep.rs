@@ -67,6 +67,7 @@ impl Node {
             self.server.limits.forget(now);
             self.silence.forget(now);
             self.server.peers.expire(now);
+            self.server.items.expire(now);
         }
         for family in Family::BOTH {
             if self.bootstrap(family, now) {
