@@ -61,11 +61,12 @@ pub fn request(
     exchange(stream, method, target, headers, body)
 }
 
-/// Over a Unix socket, such as Granary's control socket.
+/// JSON over a Unix socket, such as Granary's control socket.
 pub fn request_unix(socket: &Path, method: &str, target: &str, body: &[u8]) -> Result<Response> {
     let stream = UnixStream::connect(socket).context("connect to the control socket")?;
     stream.set_read_timeout(Some(Duration::from_secs(120)))?;
-    exchange(stream, method, target, &[("host", "granary")], body)
+    let headers = [("host", "granary"), ("content-type", "application/json")];
+    exchange(stream, method, target, &headers, body)
 }
 
 /// Sends raw bytes and returns everything that came back until the other side closed or `deadline` of silence.

@@ -1,11 +1,24 @@
 //! The JSON API: everything the pages do, for programs. The same requests on the control socket, where the file's mode is
 //! the key, and on the household's door, where a bearer token is.
 //!
-//! Must not know: pages, sessions, how any room does its work. Reading order: `routes` (every request on one page),
-//! `reply` (shapes of the JSON).
+//! One table says everything about every operation; who is answered how, and the OpenAPI document, are made from it.
+//!
+//! Must not know: pages, sessions, how any room does its work. Reading order: `table` (every operation on one page),
+//! `operation` (what a line of it says), `answer` (from a request to its operation), `query` (the part behind `?`),
+//! `refusal` (trouble becomes a status and a sentence), `document` (the table as OpenAPI), `reply` (shapes of the JSON), then
+//! one file per group of operations.
 
+mod answer;
+mod document;
+mod operation;
+mod query;
+mod refusal;
 pub mod reply;
-mod routes;
+mod seed;
+mod sharing;
+mod sites;
+mod status;
+mod table;
 
 use std::sync::Arc;
 
@@ -14,20 +27,21 @@ use crate::{
     sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
 };
 
+pub use answer::{Reply, answer};
+pub use document::document;
 pub use reply::{Addresses, Line};
-pub use routes::{Reply, answer};
 
 /// Who asks, as far as it decides what may be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Caller {
-    /// The control socket: whoever may open the file may do everything, also what names files of this machine.
-    Control,
-    /// A bearer token of an owner.
-    Owner,
-    /// A bearer token of a member: may look, follow and keep.
-    Member,
     /// Nobody in particular, on the household's door: the status line only.
     Nobody,
+    /// A bearer token of a member: may look, follow and keep.
+    Member,
+    /// A bearer token of an owner.
+    Owner,
+    /// The control socket: whoever may open the file may do everything, also what names files of this machine.
+    Control,
 }
 
 /// Everything the requests need. Cheap to clone.

@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::swarm;
+pub use crate::journal::Line as LogLine;
+use crate::{health, sharing, swarm};
 
 /// Where everything listens; the body of the ready file.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 pub struct Addresses {
     pub pid: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,13 +37,87 @@ impl Addresses {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// What every refusal is.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Problem {
+    /// What happened, in a sentence.
+    pub error: String,
+}
+
+/// It is done.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Done {
+    done: bool,
+}
+
+impl Default for Done {
+    fn default() -> Self {
+        Self { done: true }
+    }
+}
+
+/// The status, as far as whoever asks may see it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Told {
+    Status(Box<Status>),
+    Glance(Glance),
+}
+
+/// What anybody on the home's network may see.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Glance {
+    pub version: &'static str,
+    pub sites: u64,
+    #[serde(flatten)]
+    pub line: Line,
+}
+
+/// How well the box is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Light {
+    /// All is well.
+    Green,
+    /// Goes on with less; the troubles say with what.
+    Yellow,
+    /// Nothing new can be stored.
+    Red,
+}
+
+impl Light {
+    pub fn of(health: &health::Health) -> Self {
+        let troubles = health.troubles();
+        match troubles.iter().any(|(room, _)| *room == "store") {
+            true => Self::Red,
+            false if troubles.is_empty() => Self::Green,
+            false => Self::Yellow,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Health {
+    pub light: Light,
+    pub troubles: Vec<Trouble>,
+}
+
+/// Settings and figures of sharing.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SharingView {
+    #[serde(flatten)]
+    pub settings: sharing::Settings,
+    pub given: sharing::Given,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Status {
     pub version: &'static str,
     #[serde(flatten)]
     pub addresses: Addresses,
     pub uptime_secs: u64,
     pub now: u64,
+    pub light: Light,
     pub troubles: Vec<Trouble>,
     pub store: Usage,
     #[serde(flatten)]
@@ -50,7 +126,7 @@ pub struct Status {
 }
 
 /// What goes over the line; the same words on the control socket and on the household's door.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Line {
     pub peers: u32,
     pub dht_nodes: usize,
@@ -101,19 +177,19 @@ impl From<&swarm::Status> for Line {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Trouble {
     pub room: &'static str,
     pub reason: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Task {
     pub name: &'static str,
     pub age_secs: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Usage {
     pub sites: u64,
     pub pieces: u64,
@@ -138,7 +214,7 @@ impl From<store::Usage> for Usage {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct SiteRow {
     pub infohash: String,
     pub name: String,
@@ -179,7 +255,7 @@ impl From<store::SiteRow> for SiteRow {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Opened {
     pub infohash: String,
     pub name: String,
@@ -188,7 +264,7 @@ pub struct Opened {
     pub files: Vec<File>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct File {
     pub path: String,
     pub length: u64,
@@ -196,7 +272,7 @@ pub struct File {
 }
 
 /// Body of `POST /api/v1/sites/IH/peers`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PeersBody {
     #[serde(default)]
@@ -204,7 +280,7 @@ pub struct PeersBody {
 }
 
 /// Body of `POST /api/v1/sites/IH/rate`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateBody {
     /// Bytes per second this site may be uploaded with, below the limit of all; 0 lifts it.
@@ -212,7 +288,7 @@ pub struct RateBody {
 }
 
 /// Body of `POST /api/v1/seed`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeedBody {
     pub path: std::path::PathBuf,
@@ -224,7 +300,7 @@ pub struct SeedBody {
 }
 
 /// One line of the answer to `POST /api/v1/seed`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 pub struct SeedStep {
     pub done: u64,
     pub total: u64,

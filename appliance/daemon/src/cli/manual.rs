@@ -40,7 +40,7 @@ pub fn completions(args: CompletionArgs) -> Result<(), Fault> {
 }
 
 /// A closed pipe (`granary man | head`) is not our fault.
-fn print(bytes: &[u8]) -> Result<(), Fault> {
+pub fn print(bytes: &[u8]) -> Result<(), Fault> {
     match io::stdout().write_all(bytes) {
         Err(err) if err.kind() != io::ErrorKind::BrokenPipe => Err(Fault::refused(format!("print: {err}"))),
         _ => Ok(()),

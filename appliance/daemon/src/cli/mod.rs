@@ -12,6 +12,7 @@ mod fetch;
 mod keep;
 mod manual;
 mod network;
+mod openapi;
 mod pac;
 mod pasted;
 mod progress;
@@ -71,6 +72,8 @@ enum Command {
     Bench(bench::Args),
     /// Print the proxy auto-config file
     Pac(pac::Args),
+    /// Print the JSON API as an OpenAPI document
+    Openapi(openapi::Args),
     /// Print the man page
     Man,
     /// Print shell completions
@@ -93,6 +96,7 @@ impl Cli {
             Command::CheckTorrent(args) => check_torrent::run(args),
             Command::Bench(args) => bench::run(args),
             Command::Pac(args) => pac::run(args),
+            Command::Openapi(args) => openapi::run(args),
             Command::Man => manual::man(),
             Command::Completions(args) => manual::completions(args),
         }

@@ -117,6 +117,7 @@ impl Client {
             .method(method)
             .uri(target)
             .header("host", "granary")
+            .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|err| Error::Broken(err.to_string()))?;
         // Longer than the longest deadline a request may carry.

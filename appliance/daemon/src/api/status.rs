@@ -1,0 +1,80 @@
+//! What runs, what is stored, what is wrong; and the document of the API itself.
+
+use serde_json::Value;
+
+use super::{
+    Caller, Handles,
+    operation::{Call, Nothing},
+    refusal::Refusal,
+    reply::{Glance, Health, Light, LogLine, Status, Task, Told, Trouble},
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Lines of the journal in one answer.
+const LINES_MAX: usize = 1000;
+
+pub async fn status(call: Call, _: Nothing, _: Nothing) -> Result<Told, Refusal> {
+    let handles = call.handles;
+    let usage = handles.db.run(|store| store.usage()).await?;
+    let line = (&handles.swarm.status()).into();
+    if call.caller == Caller::Nobody {
+        return Ok(Told::Glance(Glance {
+            version: env!("CARGO_PKG_VERSION"),
+            sites: usage.sites,
+            line,
+        }));
+    }
+    Ok(Told::Status(Box::new(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        addresses: handles.addresses.as_ref().clone(),
+        uptime_secs: handles.started.elapsed().as_secs(),
+        now: handles.clock.now_secs(),
+        light: Light::of(&handles.health),
+        troubles: troubles(&handles),
+        store: usage.into(),
+        line,
+        tasks: handles
+            .tasks
+            .list()
+            .into_iter()
+            .map(|row| Task {
+                name: row.name,
+                age_secs: row.age.as_secs(),
+            })
+            .collect(),
+    })))
+}
+
+pub async fn health(call: Call, _: Nothing, _: Nothing) -> Result<Health, Refusal> {
+    Ok(Health {
+        light: Light::of(&call.handles.health),
+        // What is wrong is for those who live here.
+        troubles: match call.caller {
+            Caller::Nobody => Vec::new(),
+            _ => troubles(&call.handles),
+        },
+    })
+}
+
+fn troubles(handles: &Handles) -> Vec<Trouble> {
+    let troubles = handles.health.troubles().into_iter();
+    troubles.map(|(room, reason)| Trouble { room, reason }).collect()
+}
+
+/// How much of the journal.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogQuery {
+    /// At most so many lines, and never more than 1000.
+    max: Option<usize>,
+}
+
+pub async fn log(call: Call, query: LogQuery, _: Nothing) -> Result<Vec<LogLine>, Refusal> {
+    let max = query.max.unwrap_or(LINES_MAX).min(LINES_MAX);
+    Ok(call.handles.journal.lines(max))
+}
+
+pub async fn openapi(_: Call, _: Nothing, _: Nothing) -> Result<Value, Refusal> {
+    Ok(super::document::document())
+}

@@ -1,0 +1,79 @@
+//! Every operation. Dispatch and the OpenAPI document are made from this table and from nothing else.
+//!
+//! A new one: a line here, its work in the file of its group, its shapes beside the work or in `reply`. Paths and field
+//! names are a stable face: they are added to, never renamed.
+
+use std::sync::LazyLock;
+
+use super::{
+    Caller::{Control, Member, Nobody, Owner},
+    operation::{Operation, Success, delete, get, post, put},
+    reply::SeedStep,
+    seed, sharing, sites, status,
+};
+
+pub fn operations() -> &'static [Operation] {
+    static TABLE: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+        let mut all = about_the_box();
+        all.extend(about_sites());
+        all
+    });
+    &TABLE
+}
+
+fn about_the_box() -> Vec<Operation> {
+    vec![
+        get("/api/v1/openapi.json", Nobody, "This document").json(status::openapi),
+        get("/api/v1/health", Nobody, "A traffic light, and for people of the house its reasons").json(status::health),
+        get(
+            "/api/v1/status",
+            Nobody,
+            "What runs, where it listens, what is stored, what is wrong; without a token only the figures of the start page",
+        )
+        .json(status::status),
+        get("/api/v1/log", Owner, "The last lines of the log, newest first").json(status::log),
+        get("/api/v1/sharing", Member, "What is given to others: settings and figures").json(sharing::show),
+        put("/api/v1/sharing", Owner, "Sets what is given to others, at once; all fields, as GET shows them")
+            .refuses(&[422])
+            .json(sharing::set),
+    ]
+}
+
+fn about_sites() -> Vec<Operation> {
+    vec![
+        get("/api/v1/sites", Member, "Sites that are here, whole or in part, in infohash order").json(sites::list),
+        get("/api/v1/sites/{infohash}", Member, "Opens a site: name, files, what of them is here")
+            .refuses(&[422, 504])
+            .waits()
+            .json(sites::open),
+        get("/api/v1/sites/{infohash}/info", Member, "The raw info dictionary")
+            .refuses(&[422, 504])
+            .waits()
+            .streams(Success::Bytes("application/x-bittorrent"), sites::info),
+        get("/api/v1/sites/{infohash}/bytes", Member, "The verified bytes of a file; ends early when they do not arrive")
+            .refuses(&[404, 422, 504])
+            .waits()
+            .streams(Success::Bytes("application/octet-stream"), sites::bytes),
+        post("/api/v1/sites/{infohash}/keep", Member, "Fetches all of a site that is here in part, and keeps it")
+            .refuses(&[404, 422])
+            .json(sites::keep),
+        delete("/api/v1/sites/{infohash}", Owner, "Forgets a site and frees its space")
+            .refuses(&[404])
+            .json(sites::forget),
+        post(
+            "/api/v1/sites/{infohash}/rate",
+            Owner,
+            "A site's own upload limit until the next start; 0 lifts it",
+        )
+        .refuses(&[404])
+        .json(sites::rate),
+        post("/api/v1/sites/{infohash}/peers", Owner, "Asks these peers for a site that is being fetched")
+            .json(sites::peers),
+        post(
+            "/api/v1/seed",
+            Control,
+            "Makes a site of a folder of the box: a line per step, the last one with the infohash or the trouble",
+        )
+        .streams(Success::Lines(|generator| generator.subschema_for::<SeedStep>()), seed::seed),
+    ]
+}
