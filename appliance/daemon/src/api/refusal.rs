@@ -72,10 +72,17 @@ impl From<swarm::Error> for Refusal {
 
 impl From<sites::Error> for Refusal {
     fn from(err: sites::Error) -> Self {
-        match &err {
-            sites::Error::Silent(_) | sites::Error::Incomplete(_) => Self::silent(err.to_string()),
-            sites::Error::NotASite(_) => Self::unacceptable(err.to_string()),
-            sites::Error::Unavailable(_) => Self::not_now(err.to_string()),
-        }
+        use sites::Error as Trouble;
+        let status = match &err {
+            Trouble::Silent(_) | Trouble::Incomplete(_) | Trouble::Unresolved(_) => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
+            Trouble::NoRecord(_) | Trouble::Looking(_) => StatusCode::GATEWAY_TIMEOUT,
+            Trouble::NotASite(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Trouble::Unknown(_) => StatusCode::NOT_FOUND,
+            Trouble::Blocked => StatusCode::CONFLICT,
+            Trouble::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, err.to_string())
     }
 }
