@@ -5,7 +5,7 @@ mod world;
 
 use world::{
     sim::{Failure, Plant},
-    trial::{cut_campaign, fail_campaign},
+    trial::{cut_campaign, fail_campaign, torrents},
 };
 
 fn main() {
@@ -17,7 +17,7 @@ fn main() {
     let wanted = wanted.unwrap_or(20_000);
     let (mut images, mut double, mut lost, mut bad, mut seed) = (0, 0, 0, 0, 1_000);
     while images < wanted {
-        let score = cut_campaign(Plant::Nothing, seed, 80, 100);
+        let score = cut_campaign(Plant::Nothing, torrents(), seed, 80, 100);
         (images, double) = (images + score.images, double + score.double);
         (lost, bad) = (lost + score.lost, bad + score.bad.len());
         score.bad.iter().for_each(|text| println!("{text}"));

@@ -1,5 +1,6 @@
-//! Makes the old file of a format for `testdata/`: run once, when a format is released, and keep the result for ever.
-//! `cargo run -p granary-store --example old_file -- appliance/store/testdata/format-1.redb`
+//! Makes the old file of a format, or of a release that added tables, for `testdata/`: run once, when it is released, and
+//! keep the result for ever. `format-1.redb` was made before there were rows of the household.
+//! `cargo run -p granary-store --example old_file -- appliance/store/testdata/format-1-rows.redb`
 
 #[path = "../tests/world/mod.rs"]
 mod world;
@@ -22,6 +23,7 @@ fn main() {
     store
         .set_due(DueKind::DhtAnnounce, &[(torrent.ih(), 7)])
         .expect("set");
+    world::household::settle(&store);
     store.close().expect("closes");
     drop(store);
     let file = dir.path().join("state/state.redb");

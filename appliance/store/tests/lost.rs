@@ -11,7 +11,11 @@ use std::{
 
 use granary_store::{Keep, Store};
 use proto::id::InfoHash;
-use world::{Dice, Torrent, open};
+use world::{
+    Dice, Torrent,
+    household::{assert_settled, settle},
+    open,
+};
 
 const MUTATIONS: u64 = 240;
 
@@ -21,7 +25,7 @@ fn torrents() -> Vec<Torrent> {
         .collect()
 }
 
-/// Four kept sites (one incomplete), two visited ones, one removed, settings; closed.
+/// Four kept sites (one incomplete), two visited ones, one removed, settings, one row of each kind; closed.
 fn household(dir: &Path) -> Vec<Torrent> {
     let store = open(dir);
     let torrents = torrents();
@@ -52,6 +56,7 @@ fn household(dir: &Path) -> Vec<Torrent> {
     store.set_setting("list", &[7; 5000]).expect("set");
     store.set_keep(&torrents[0].ih(), Keep::Visited).expect("changed");
     store.set_keep(&torrents[0].ih(), Keep::Kept).expect("changed");
+    settle(&store);
     store.tick(10).expect("ticks");
     store.close().expect("closes");
     torrents
@@ -128,6 +133,7 @@ fn assert_all(store: &Store, torrents: &[Torrent], what: &str) {
         store.setting("list").expect("reads").map(|raw| raw.len()),
         Some(5000)
     );
+    assert_settled(store, what);
     let audit = store.audit().expect("audit");
     assert_eq!(audit.faults, Vec::<String>::new(), "{what}");
 }

@@ -1,6 +1,7 @@
 //! Builders the tests of this crate share.
 #![allow(dead_code)]
 
+pub mod household;
 pub mod rows;
 pub mod sim;
 pub mod trial;

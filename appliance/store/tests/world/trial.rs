@@ -12,6 +12,7 @@ use proto::id::InfoHash;
 
 use super::{
     Dice, MIB, Torrent,
+    household::{self, Household},
     sim::{Failure, Image, Plant, SimDisk},
 };
 
@@ -24,6 +25,7 @@ pub struct Promises {
     removed: BTreeSet<InfoHash>,
     held: BTreeMap<InfoHash, BTreeSet<u32>>,
     settings: BTreeMap<String, Vec<u8>>,
+    house: Household,
 }
 
 pub type Shared = Arc<Mutex<Promises>>;
@@ -71,11 +73,19 @@ pub fn open(disk: &SimDisk, promises: &Shared) -> Result<Store, granary_store::E
     Ok(store)
 }
 
-/// Random deeds. An error of one deed is no fault; a broken promise is.
+/// Random deeds; without torrents, on the household's rows only. An error of one deed is no fault; a broken promise is.
 pub fn work(store: &Store, torrents: &[Torrent], promises: &Shared, seed: u64, deeds: u64) {
     let mut dice = Dice(seed * 2 + 1);
     let mut now = 10;
     for deed in 0..deeds {
+        if torrents.is_empty() || dice.roll(4) == 0 {
+            household::deed(store, &mut dice, |note| note(&mut locked(promises).house));
+            if torrents.is_empty() && dice.roll(10) == 0 {
+                now += 200;
+                let _ = store.tick(now);
+            }
+            continue;
+        }
         let torrent = &torrents[dice.roll(torrents.len() as u64) as usize];
         match dice.roll(13) {
             0 | 1 => add(store, torrent, promises),
@@ -202,6 +212,7 @@ pub fn check(store: &Store, torrents: &[Torrent], promises: &Promises) -> Result
             return Err(format!("setting {key} is lost"));
         }
     }
+    household::check(store, &promises.house)?;
     let audit = store.audit().map_err(say)?;
     if audit.faults.is_empty() {
         Ok(())
@@ -224,6 +235,10 @@ pub fn survive(image: &Image, torrents: &[Torrent], promises: &Promises) -> Resu
 fn survive_loss(image: &Image, torrents: &[Torrent], promises: &Promises, seed: u64) -> Result<(), String> {
     let image = image.without(Place::State, "state.redb");
     let disk = SimDisk::from_image(&image);
+    let promises = &Promises {
+        house: promises.house.clone().without_state(),
+        ..promises.clone()
+    };
     recover(&disk, torrents, promises).map_err(|text| format!("state lost: {text}"))?;
     let disk = SimDisk::from_image(&image);
     let again = second_image(&disk, promises, 1 + Dice(seed | 1).roll(600), seed);
@@ -266,8 +281,8 @@ pub struct Score {
 }
 
 /// Runs one workload, cut at `cuts` moments; each image is checked, and every fourth one is cut again during recovery.
-pub fn cut_campaign(plant: Plant, seed: u64, deeds: u64, cuts: u64) -> Score {
-    let torrents = Arc::new(torrents());
+pub fn cut_campaign(plant: Plant, torrents: Vec<Torrent>, seed: u64, deeds: u64, cuts: u64) -> Score {
+    let torrents = Arc::new(torrents);
     let promises: Shared = Arc::default();
     // A first run only counts the operations.
     let total = {
