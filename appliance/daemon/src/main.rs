@@ -25,7 +25,7 @@ mod tasks;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {
     // Two TLS users in one process must agree on a provider before either of them starts.
@@ -48,17 +48,18 @@ const QUIET: &str = "librqbit=error,librqbit_core=off,librqbit_utp=error";
 fn start_logging(filter: &str) -> Result<(), fault::Fault> {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(|err| fault::Fault::usage(format!("--log {filter:?} is not understood: {err}")))?;
-    let journal =
+    let stamped =
         sd_notify::booted().unwrap_or(false) && !std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    // The journal stamps every line itself.
-    if journal {
-        lines.without_time().init()
-    } else {
-        lines.init()
-    }
+    // systemd's journal stamps every line itself.
+    let lines = match stamped {
+        true => lines.without_time().with_filter(filter).boxed(),
+        false => lines.with_filter(filter).boxed(),
+    };
+    let clock = clock::Clock::default();
+    let kept = journal::Journal::global().layer(move || clock.now_secs());
+    tracing_subscriber::registry().with(lines).with(kept).init();
     Ok(())
 }
