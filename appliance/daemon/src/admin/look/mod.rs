@@ -103,6 +103,12 @@ pub fn facts(rows: &[(&str, Markup)]) -> Markup {
     }
 }
 
+/// Where a site opens, by the way this device can go: the gateway decides.
+pub fn open_link(address: &str) -> String {
+    let escaped: String = form_urlencoded::byte_serialize(address.as_bytes()).collect();
+    format!("/open?uri={escaped}")
+}
+
 /// How far something is: a bar that a text browser reads as words.
 pub fn bar(percent: u8, label: &str) -> Markup {
     html! { progress max="100" value=(percent) aria-label=(label) { (percent) "%" } }
@@ -156,7 +162,7 @@ mod tests {
             token: "t".into(),
         };
         let text = draw(Some(&owner));
-        assert_eq!(text.matches("aria-current").count(), 1);
+        assert_eq!(text.matches("aria-current=").count(), 1);
         assert!(text.contains(r#"href="/subscriptions" aria-current="page""#));
         assert!(!draw(None).contains("<nav"), "a stranger sees no ways");
     }

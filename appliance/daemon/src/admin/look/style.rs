@@ -44,6 +44,11 @@ main:nth-child(3){grid-column:1/-1;margin:0 auto;max-width:44rem}
 textarea,select{font:inherit;color:inherit;background:var(--wash);border:1px solid var(--edge);border-radius:.4rem;padding:.6rem .7rem;min-width:0}
 [aria-invalid]{border-color:var(--bad);border-width:2px}
 fieldset{border:1px solid var(--line);border-radius:.4rem;margin:0 0 1.1rem;padding:.8rem 1rem;min-width:0}
+.field .inline{display:inline}
+.span{display:flex;flex-wrap:wrap;gap:.4rem .8rem;padding:.6rem 0;border-top:1px solid var(--line)}
+.span label{font-size:.9rem;font-weight:400;color:var(--soft)}
+.cell{flex:1 1 7rem;min-width:0}
+.cell input{width:100%}
 .hint{color:var(--soft);font-size:.9rem;margin:.1rem 0}
 .deeds{display:flex;flex-wrap:wrap;gap:.6rem;align-items:center;margin:.8rem 0}
 .deeds form{margin:0}

@@ -57,6 +57,17 @@ pub fn short(text: &str, max: usize) -> String {
     cut
 }
 
+/// Bytes of a text on a page, where some characters are written as names.
+pub fn weight(text: &str) -> usize {
+    let one = |c: char| match c {
+        '"' => 6,
+        '&' => 5,
+        '<' | '>' => 4,
+        c => c.len_utf8(),
+    };
+    text.chars().map(one).sum()
+}
+
 /// A length of time, coarse: `3 days`, `2 hours`, `5 minutes`.
 pub fn span(secs: u64) -> String {
     match secs {

@@ -13,6 +13,11 @@ pub mod storage;
 pub mod subscription;
 pub mod subscriptions;
 
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+
 use hyper::StatusCode;
 use maud::Markup;
 use store::Role;

@@ -1,14 +1,102 @@
-//! network
+//! Network: where the box listens, whether others can reach it, whom it knows.
+
+use std::net::{IpAddr, SocketAddr};
+
+use maud::{Markup, html};
 
 use super::{Answer, Visit};
-use crate::admin::form::Form;
+use crate::{
+    admin::look::{self, words},
+    api::{Addresses, Line},
+};
 
 pub async fn show(visit: Visit<'_>) -> Answer {
-    let _ = visit;
-    Answer::nowhere()
+    let line = Line::from(&visit.handles.swarm.status());
+    Answer::page("Network", draw(&visit.handles.addresses, &line, visit.proxy))
 }
 
-pub async fn act(visit: Visit<'_>, form: &Form) -> Answer {
-    let _ = (visit, form);
-    Answer::nowhere()
+/// Whether others can start a connection to us, as far as the box can know.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reach {
+    Open,
+    /// The provider shares one address among homes, or a second router stands in front.
+    Behind,
+    Unknown,
+}
+
+pub fn reach(line: &Line) -> Reach {
+    match line.address_outside {
+        Some(ip) if is_private(ip) => Reach::Behind,
+        Some(_) if line.port_mapping.contains("cannot dial in") => Reach::Behind,
+        Some(_) if line.port_mapping.contains("opened port") => Reach::Open,
+        _ => Reach::Unknown,
+    }
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || (ip.segments()[0] & 0xfe00) == 0xfc00,
+    }
+}
+
+pub fn draw(addresses: &Addresses, line: &Line, proxy: SocketAddr) -> Markup {
+    let address = |addr: Option<SocketAddr>| match addr {
+        Some(addr) => html! { code { (addr) } },
+        None => html! { "off" },
+    };
+    html! {
+        h1 { "Network" }
+        p.lead { "How this home reaches the box, and how the box reaches the rest of the world." }
+        (reachable(line))
+        h2 { "Now" }
+        (look::facts(&[
+            ("Peers connected", html! { (line.peers) }),
+            ("Receiving", html! { (words::rate(line.down_bytes_per_sec)) }),
+            ("Giving", html! { (words::rate(line.up_bytes_per_sec)) }),
+            ("Since the start", html! { (words::size(line.downloaded)) " received, " (words::size(line.uploaded)) " given" }),
+            ("Nodes of the network known", html! { (line.dht_nodes) @if line.dht_nodes == 0 { " – the box cannot look up sites yet" } }),
+            ("Searches under way", html! { (line.searches) }),
+            ("Trackers left alone", html! { (line.trackers_resting) @if line.trackers_resting > 0 { " – they did not answer and are asked later" } }),
+            ("Local discovery", html! { @if line.lsd_interfaces == 0 { "off: other boxes in this home are not looked for" } @else { "on " (words::count(line.lsd_interfaces as u64, "interface", "interfaces")) } }),
+        ]))
+        h2 { "Addresses" }
+        (look::facts(&[
+            ("Pages", address(addresses.http)),
+            ("Proxy for browsers", html! { code { (proxy) } }),
+            ("Automatic proxy", html! { code { "http://" (proxy) "/proxy.pac" } }),
+            ("Peers (TCP and uTP)", address(addresses.bt)),
+            ("Network of nodes (UDP)", address(addresses.dht)),
+        ]))
+        p.hint { "Ports are set in the configuration file; changing one needs a restart." }
+    }
+}
+
+fn reachable(line: &Line) -> Markup {
+    let router = (!line.port_mapping.is_empty()).then_some(&line.port_mapping);
+    html! {
+        div.light.is-warn[reach(line) != Reach::Open] {
+            @match reach(line) {
+                Reach::Open => {
+                    h2 { "Others can reach this box" }
+                    p { "The router lets connections in on port " (line.bt_port_outside) ". Sites kept here are easy to get for others." }
+                }
+                Reach::Behind => {
+                    h2 { "Others cannot start a connection to this box" }
+                    p { "Several homes share one address at your provider, or a second router stands in between. The box starts connections itself, so opening, following and sharing work; sharing is slower." }
+                }
+                Reach::Unknown => {
+                    h2 { "It is not known whether others can reach this box" }
+                    p { "Opening, following and sharing work all the same, because the box starts connections itself." }
+                }
+            }
+            @match router {
+                Some(words) => p.soft { "The router: " (words) "." },
+                None => p.soft { "The router was left alone. Forward port " (line.bt_port_outside) " to the box by hand, or start Granary with --upnp, to be reached from outside." },
+            }
+        }
+    }
 }
