@@ -1,7 +1,8 @@
 //! The swarm: finding peers, fetching, seeding, bandwidth. Knows infohashes and pieces; must not know URLs, HTTP or pages.
 //!
 //! Reading order: `start` (who gets which handle), `fetch` (downloading), `listen` and `seed` (uploading), `find` and `dht`
-//! (peers), `records` (mutable addresses), `metadata` (what an unknown infohash is), `limits`, `flow` (who is told of them). The states of a torrent stand in `STATE.md`.
+//! (peers), `records` (mutable addresses), `metadata` (what an unknown infohash is), `reuse` (a new version out of older
+//! ones), `limits`, `flow` (who is told of them). The states of a torrent stand in `STATE.md`.
 
 pub mod dht;
 mod fetch;
@@ -12,6 +13,7 @@ pub mod listen;
 pub mod metadata;
 mod opening;
 pub mod records;
+mod reuse;
 pub mod seed;
 mod start;
 #[cfg(test)]
@@ -28,6 +30,7 @@ use store::Keep;
 use tokio::time::Instant;
 
 use crate::{clock::Clock, db::Db, tasks::Tasks};
+pub use reuse::Reused;
 use start::Parts;
 pub use start::{Status, SwarmConfig};
 
@@ -164,6 +167,13 @@ impl Swarm {
             self.parts.fetch.keep(ih, &hints_of(&row));
         }
         Ok(())
+    }
+
+    /// Puts together what it can of a torrent whose metadata is known from torrents that are here: `old` (likeliest first,
+    /// at most eight count) and others of the same name. To be called before [`Swarm::keep`]: what an engine began to
+    /// fetch, it fetches. May take as long as reading both; dropping the future ends it soon.
+    pub async fn reuse(&self, new: InfoHash, old: &[InfoHash]) -> Result<Reused, Error> {
+        reuse::run(&self.parts, new, old.to_vec()).await
     }
 
     /// Stops fetching and seeding, and removes the row and the bytes that no other site shares.

@@ -4,9 +4,11 @@
 //! [`Info`] that exists has lengths that add up, pieces that cover them and paths that stay inside their folder. It is
 //! the wall in front of the engine, whose own reader divides by a piece length of zero.
 //!
-//! Reading order: this file (what a torrent is), `parse`, `path` (which names are safe), `table` (files ↔ pieces),
+//! Reading order: this file (what a torrent is), `parse`, `path` (which names are safe), `hint`
+//! (which file is the same elsewhere), `table` (files ↔ pieces),
 //! `verdict` (the same as one answer for `granary check-torrent`).
 
+mod hint;
 mod parse;
 mod path;
 mod table;
@@ -87,6 +89,9 @@ pub struct File {
     pub executable: bool,
     /// BEP 47 `h`: the maker's copy was hidden.
     pub hidden: bool,
+    /// The same in two torrents of one kind: most likely the same content. BEP 47's `sha1`, or the start of BEP 52's
+    /// `pieces root`. Unchecked.
+    pub hint: Option<[u8; 20]>,
 }
 
 /// A whole `.torrent` file.

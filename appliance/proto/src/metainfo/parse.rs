@@ -4,7 +4,7 @@ use aws_lc_rs::digest;
 
 use super::{
     Error, FILES_MAX, Fault, File, Info, METADATA_MAX, PIECE_LENGTH_MAX, PIECE_LENGTH_MIN, TORRENT_MAX,
-    TRACKERS_MAX, Torrent, path, table,
+    TRACKERS_MAX, Torrent, hint, path, table,
 };
 use crate::{
     bencode::scan::{Raw, scan},
@@ -27,11 +27,11 @@ pub fn parse_info(raw: &[u8]) -> Result<Info, Error> {
         "files",
         "private",
     ];
-    let more = ["meta version", "file tree", "attr", "symlink path"];
+    let more = ["meta version", "file tree", "attr", "symlink path", "sha1"];
     let root = scan(raw)?;
     let [name, name_utf8, piece_length, pieces, length, files, private] =
         root.fields(keys)?.ok_or(Error::NotADictionary)?;
-    let [version, tree, attr, symlink] = root.fields(more)?.ok_or(Error::NotADictionary)?;
+    let [version, tree, attr, symlink, sha1] = root.fields(more)?.ok_or(Error::NotADictionary)?;
     let v2 = version.and_then(Raw::int).is_some_and(|v| v >= 2) && tree.is_some();
     if v2 && pieces.is_none() && files.is_none() && length.is_none() {
         return Err(Error::V2Only);
@@ -46,11 +46,15 @@ pub fn parse_info(raw: &[u8]) -> Result<Info, Error> {
             let mut file = read_attributes(0, attr, symlink)?;
             file.length = read_length(0, length)?;
             file.path = vec![name.clone()];
+            file.hint = hint::sha1(sha1);
             (vec![file], if name_replaced { vec![0] } else { vec![] })
         }
         (None, Some(files)) => read_files(files)?,
     };
     let total = lay_out(&mut files)?;
+    if let Some(tree) = tree.filter(|_| v2) {
+        hint::from_tree(tree, &mut files);
+    }
     let pieces = read_pieces(pieces.ok_or(Error::Missing("pieces"))?, total, piece_length)?;
     let mut by_path = table::by_path(&files);
     if by_path
@@ -159,12 +163,14 @@ fn read_files(list: Raw<'_>) -> Result<(Vec<File>, Vec<u32>), Error> {
         if index == FILES_MAX {
             return Err(Error::Files);
         }
-        let keys = ["length", "path", "path.utf-8", "attr", "symlink path"];
-        let [length, path, path_utf8, attr, symlink] = entry.fields(keys)?.ok_or(Error::Kind("files"))?;
+        let keys = ["length", "path", "path.utf-8", "attr", "symlink path", "sha1"];
+        let [length, path, path_utf8, attr, symlink, sha1] =
+            entry.fields(keys)?.ok_or(Error::Kind("files"))?;
         let mut file = read_attributes(index, attr, symlink)?;
         file.length = read_length(index, length.ok_or(Error::Missing("length of a file"))?)?;
         let (path, replaced) = read_path(index, path_utf8.or(path).ok_or(Error::Missing("path of a file"))?)?;
         file.path = path;
+        file.hint = hint::sha1(sha1);
         if replaced {
             renamed.push(index as u32);
         }
