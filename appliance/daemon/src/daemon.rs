@@ -4,11 +4,12 @@
 //! doors, requests under way (five seconds), background, store.
 
 use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::{net::TcpListener, time::Instant};
 use tracing::{info, warn};
 
 use crate::{
-    api::{self, Addresses, Handles},
+    admin::Admin,
+    api::{Addresses, Handles},
     clock::Clock,
     config::Config,
     control,
@@ -141,19 +142,19 @@ impl Daemon {
             advertise: config.advertise.map(IpAddr::from),
             ..gateway::Config::default()
         };
-        let (swarm, db) = (self.handles.swarm.clone(), self.handles.db.clone());
-        let figures: gateway::Status = Arc::new(move || figures(&swarm, &db));
-        let sites = Arc::new(self.handles.sites.clone());
-        let doors = gateway::start(&gateway_config, sockets, sites, figures, &self.doors)
-            .map_err(|err| Fault::usage(err.to_string()))?;
+        let first = |listeners: &[TcpListener]| listeners.first().and_then(|one| one.local_addr().ok());
         let mut addresses = self.handles.addresses.as_ref().clone();
-        addresses.http = doors.http.first().copied();
-        addresses.proxy = doors.proxy.first().copied();
+        addresses.http = first(&sockets.http);
+        addresses.proxy = first(&sockets.proxy);
         addresses.admin_url = addresses.http.map(|http| format!("http://{http}/"));
         addresses.pac_url = addresses.http.map(|http| format!("http://{http}/proxy.pac"));
         let socket = config.control_socket();
         addresses.control = Some(socket.display().to_string());
         self.handles.addresses = Arc::new(addresses);
+        let sites = Arc::new(self.handles.sites.clone());
+        let pages = Arc::new(Admin::new(self.handles.clone()));
+        gateway::start(&gateway_config, sockets, sites, pages, &self.doors)
+            .map_err(|err| Fault::usage(err.to_string()))?;
         control::start(&socket, self.handles.clone(), &self.doors).map_err(|err| match err {
             control::Error::InUse(_) => Fault::new(
                 Exit::InUse,
@@ -338,15 +339,6 @@ fn limits(config: &Config) -> Settings {
         schedule: Schedule::new(spans.collect()),
         ..Settings::default()
     }
-}
-
-/// What the start page shows.
-fn figures(swarm: &Swarm, db: &Db) -> serde_json::Value {
-    let sites = db.store().usage().map_or(0, |usage| usage.sites);
-    let mut figures = serde_json::to_value(api::Line::from(&swarm.status())).unwrap_or_default();
-    figures["version"] = env!("CARGO_PKG_VERSION").into();
-    figures["sites"] = sites.into();
-    figures
 }
 
 /// A swarm that does not start has a port that is taken, or a folder that cannot be written.

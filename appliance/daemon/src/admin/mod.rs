@@ -1,13 +1,14 @@
 //! Admin: the household's pages about its box, without any script, and the door of the JSON API.
 //!
 //! Must not know: how any room does its work; redb. Reading order: `routes` (every page on one page), `access` (who may:
-//! claim, login, sessions, tokens, throttling, CSRF), `form` (reading what was sent), `look` (layout and style), `pages`
-//! (one file per page).
+//! claim, login, sessions, tokens, throttling, CSRF), `form` (reading what was sent), `reply` (responses and their
+//! headers), `look` (layout and style), `pages` (one file per page).
 
 mod access;
 mod form;
 mod look;
 mod pages;
+mod reply;
 mod routes;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -16,8 +17,6 @@ use crate::{
     api::Handles,
     gateway::{OwnPages, OwnReply, OwnRequest},
 };
-
-pub use access::Person;
 
 /// Cheap to clone.
 #[derive(Clone)]

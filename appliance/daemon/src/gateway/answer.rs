@@ -20,7 +20,7 @@ use proto::{
 };
 
 use super::{
-    Config, Doors, SiteSource, StartError, Status,
+    Config, Doors, OwnPages, OwnRequest, SiteSource, StartError,
     body::Body,
     box_pages, error_page,
     opened::Shelf,
@@ -37,7 +37,7 @@ pub struct Shared<S: SiteSource> {
     pub shelf: Shelf<S>,
     pub names: Names,
     pub walls: Walls,
-    pub status: Status,
+    pages: Arc<dyn OwnPages>,
     proxy_port: u16,
     /// The PAC for the advertised address; clients on other addresses get one of their own.
     pac: Option<Bytes>,
@@ -47,6 +47,7 @@ pub struct Shared<S: SiteSource> {
 #[derive(Debug, Clone, Copy)]
 pub struct Came {
     pub local: SocketAddr,
+    pub peer: SocketAddr,
 }
 
 impl<S: SiteSource> Shared<S> {
@@ -54,7 +55,7 @@ impl<S: SiteSource> Shared<S> {
         config: &Config,
         doors: &Doors,
         source: Arc<S>,
-        status: Status,
+        pages: Arc<dyn OwnPages>,
         tasks: Tasks,
     ) -> Result<Arc<Self>, StartError> {
         let address = config.advertise;
@@ -74,7 +75,7 @@ impl<S: SiteSource> Shared<S> {
                 address,
             },
             walls: Walls::new(),
-            status,
+            pages,
             proxy_port,
             pac: address.map(|address| Bytes::from(pac::pac(SocketAddr::new(address, proxy_port)))),
         }))
@@ -96,30 +97,65 @@ pub async fn answer<S: SiteSource>(
     answering: Answering,
     request: Request<Incoming>,
 ) -> Result<Reply, Infallible> {
-    let (parts, _body) = request.into_parts();
-    let mut reply = decide(&shared, came, &parts).await;
-    if parts.method == Method::HEAD {
+    let (parts, body) = request.into_parts();
+    let (head, changes) = (parts.method == Method::HEAD, may_have_body(&parts));
+    let mut reply = if parts.method.as_str() == REFUSED {
+        error_page::refused_head(parts.uri.path())
+    } else {
+        match route_of(&shared, came, &parts) {
+            Route::Own { named, .. } if !box_pages::ours(parts.uri.path()) => {
+                let request = Request::from_parts(parts, body);
+                own(&shared, came, named, request).await
+            }
+            route => decide(&shared, came, route, &parts).await,
+        }
+    };
+    if head {
         empty(&mut reply);
+    }
+    if changes && reply.status().is_client_error() {
+        // Its body may not have been read: what follows on the connection is not to be trusted.
+        let close = HeaderValue::from_static("close");
+        reply.headers_mut().insert(header::CONNECTION, close);
     }
     Ok(reply.map(|body| body.hold(answering)))
 }
 
-/// HEAD: the headers of the GET, its length included, without the bytes.
+/// Over HTTP/1, where an unread body stands in the way of the next request.
+fn may_have_body(parts: &Parts) -> bool {
+    parts.version < Version::HTTP_2 && !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+async fn own<S: SiteSource>(
+    shared: &Shared<S>,
+    came: Came,
+    named: bool,
+    request: Request<Incoming>,
+) -> Reply {
+    let request = OwnRequest {
+        request,
+        peer: came.peer,
+        local: came.local,
+        named,
+        proxy: shared.proxy(came.local.ip()),
+    };
+    shared.pages.answer(request).await.map(Body::boxed)
+}
+
+/// HEAD: the headers of the GET, its length (when it is known) included, without the bytes.
 fn empty(reply: &mut Reply) {
-    let length = reply.body().len();
-    reply
-        .headers_mut()
-        .entry(header::CONTENT_LENGTH)
-        .or_insert(HeaderValue::from(length));
+    if let Some(length) = reply.body().len() {
+        reply
+            .headers_mut()
+            .entry(header::CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
+    }
     *reply.body_mut() = Body::empty();
 }
 
-async fn decide<S: SiteSource>(shared: &Arc<Shared<S>>, came: Came, parts: &Parts) -> Reply {
-    if parts.method.as_str() == REFUSED {
-        return error_page::refused_head(parts.uri.path());
-    }
+async fn decide<S: SiteSource>(shared: &Arc<Shared<S>>, came: Came, route: Route, parts: &Parts) -> Reply {
     let ask = Ask::new(parts);
-    match route_of(shared, came, parts) {
+    match route {
         Route::Site(_) | Route::Server if parts.method == Method::OPTIONS => reply::options(),
         Route::Server => reply::options(),
         Route::Pac => pac_reply(shared, came.local.ip(), ask.path()),
@@ -131,7 +167,7 @@ async fn decide<S: SiteSource>(shared: &Arc<Shared<S>>, came: Came, parts: &Part
                 None => visit.serve(raw).await,
             }
         }
-        Route::Own { named } => box_pages::serve(shared, came, &ask, named).await,
+        Route::Own { named } => box_pages::serve(shared, &ask, named).await,
         Route::Moved(host) => elsewhere(StatusCode::TEMPORARY_REDIRECT, &host, parts),
         Route::Respelled(host) => elsewhere(StatusCode::PERMANENT_REDIRECT, &host, parts),
         Route::Refuse(refusal) => {

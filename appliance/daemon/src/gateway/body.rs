@@ -1,6 +1,7 @@
 //! What goes out: nothing, bytes at hand, or chunks that are read one at a time as the client takes them.
 
 use std::{
+    convert::Infallible,
     io,
     pin::Pin,
     task::{Context, Poll},
@@ -9,6 +10,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::stream::Stream;
 use http_body::{Frame, SizeHint};
+use http_body_util::combinators::UnsyncBoxBody;
 
 use super::wire::Answering;
 
@@ -16,10 +18,15 @@ type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 enum Kind {
     Bytes(Bytes),
-    Chunks { chunks: Chunks, left: u64 },
+    Chunks {
+        chunks: Chunks,
+        left: u64,
+    },
+    /// Made elsewhere; its length may be unknown.
+    Boxed(UnsyncBoxBody<Bytes, Infallible>),
 }
 
-/// Its length is always known. An error half-way ends the connection, so that the client knows the rest is missing.
+/// The length of what the gateway makes is always known. An error half-way ends the connection, so that the client knows the rest is missing.
 pub struct Body {
     kind: Kind,
     answering: Option<Answering>,
@@ -48,16 +55,25 @@ impl Body {
         }
     }
 
+    pub fn boxed(body: UnsyncBoxBody<Bytes, Infallible>) -> Self {
+        Self {
+            kind: Kind::Boxed(body),
+            answering: None,
+        }
+    }
+
     /// The request counts as open until this body is gone.
     pub fn hold(mut self, answering: Answering) -> Self {
         self.answering = Some(answering);
         self
     }
 
-    pub fn len(&self) -> u64 {
+    /// What is still to come, where it is known.
+    pub fn len(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Bytes(bytes) => bytes.len() as u64,
-            Kind::Chunks { left, .. } => *left,
+            Kind::Bytes(bytes) => Some(bytes.len() as u64),
+            Kind::Chunks { left, .. } => Some(*left),
+            Kind::Boxed(body) => http_body::Body::size_hint(body).exact(),
         }
     }
 }
@@ -79,14 +95,23 @@ impl http_body::Body for Body {
                     Frame::data(chunk)
                 }))
             }),
+            Kind::Boxed(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never: Infallible| match never {}),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.len() == 0
+        match &self.kind {
+            Kind::Boxed(body) => body.is_end_stream(),
+            Kind::Bytes(_) | Kind::Chunks { .. } => self.len() == Some(0),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.len())
+        match &self.kind {
+            Kind::Boxed(body) => body.size_hint(),
+            Kind::Bytes(_) | Kind::Chunks { .. } => SizeHint::with_exact(self.len().unwrap_or_default()),
+        }
     }
 }

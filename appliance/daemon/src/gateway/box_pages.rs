@@ -1,6 +1,6 @@
-//! The box's own names: the start page, what was pasted, sites by path for devices without PAC and DNS, the status.
+//! Sites on the box's own names: what was pasted, and sites by path for devices without PAC and DNS.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use hyper::{
     Method, StatusCode,
@@ -15,7 +15,7 @@ use proto::{
 
 use super::{
     SiteSource,
-    answer::{Came, Shared},
+    answer::Shared,
     error_page, page,
     reply::{self, Ask, Reply, Wall},
     site::Visit,
@@ -23,29 +23,29 @@ use super::{
 };
 use crate::swarm::Hints;
 
-/// Answers on the box's own names. `named`: the client reached us by a name that only PAC or DNS gives it, so it can
+/// Is this path of the box's own names the gateway's?
+pub fn ours(path: &str) -> bool {
+    path == "/open" || path.starts_with("/btih/") || path.starts_with("/magnet:")
+}
+
+/// Answers the paths that are [`ours`]. `named`: the client reached us by a name that only PAC or DNS gives it, so it can
 /// open sites on their own hosts.
-pub async fn serve<S: SiteSource>(shared: &Arc<Shared<S>>, came: Came, ask: &Ask<'_>, named: bool) -> Reply {
+pub async fn serve<S: SiteSource>(shared: &Arc<Shared<S>>, ask: &Ask<'_>, named: bool) -> Reply {
     let path = ask.path();
-    if ask.parts.method == Method::OPTIONS {
-        return private(reply::text(StatusCode::NO_CONTENT, String::new()));
+    match ask.parts.method {
+        Method::GET | Method::HEAD => {}
+        Method::OPTIONS => return private(reply::text(StatusCode::NO_CONTENT, String::new())),
+        _ => return private(error_page::refused(super::route::Refusal::Method).reply(ask)),
     }
     if let Some(rest) = path.strip_prefix("/btih/") {
         return by_path(shared, ask, rest, named).await;
     }
-    if path.starts_with("/magnet:") {
-        let text = ask.parts.uri.path_and_query().map_or(path, |all| all.as_str());
-        return private(open(shared, ask, text, named));
-    }
-    private(match path {
-        "/" => start(shared, came.local.ip()),
-        "/open" => open(shared, ask, &ask.query_value("uri").unwrap_or_default(), named),
-        "/api/v1/status" => {
-            let json = format!("{}\n", (shared.status)());
-            reply::data(reply::JSON, "no-store", json)
-        }
-        _ => error_page::no_such_page().reply(ask),
-    })
+    let asked = ask.query_value("uri").unwrap_or_default();
+    let text = match path {
+        "/open" => asked.as_str(),
+        _ => ask.parts.uri.path_and_query().map_or(path, |all| all.as_str()),
+    };
+    private(open(shared, ask, text, named))
 }
 
 /// The box's own pages are for the person in front of them: no other origin may read them.
@@ -119,6 +119,9 @@ fn open<S: SiteSource>(shared: &Shared<S>, ask: &Ask<'_>, text: &str, named: boo
         Pasted::Site { .. } => return error_page::refused(super::route::Refusal::Later).reply(ask),
     };
     let own = format!("http://{}{path}", host_of(ih));
+    if named && ask.page {
+        return onward(ih, &own);
+    }
     if named {
         return reply::redirect(StatusCode::FOUND, &own);
     }
@@ -126,6 +129,22 @@ fn open<S: SiteSource>(shared: &Shared<S>, ask: &Ask<'_>, text: &str, named: boo
         return reply::redirect(StatusCode::FOUND, &format!("/btih/{ih}{path}"));
     }
     choice(ih, &own, &path)
+}
+
+/// A page that leads on: a form of ours may not be answered by a redirect to another origin (CSP form-action).
+fn onward(ih: InfoHash, own: &str) -> Reply {
+    let html = page::page(
+        "Open a site",
+        html! {
+            h1 { "Open a site" }
+            p { "Understood: the site with the infohash " code { (ih) } "." }
+            p { a.button href=(own) { "Open it" } }
+        },
+    );
+    let mut reply = reply::page(StatusCode::OK, page::CSP_BOX, html);
+    let refresh = reply::value(&format!("0; url={own}"));
+    reply.headers_mut().insert(header::REFRESH, refresh);
+    reply
 }
 
 /// The client came by address: nobody can know whether its browser uses the PAC, so the person chooses.
@@ -140,39 +159,6 @@ fn choice(ih: InfoHash, own: &str, path: &str) -> Reply {
             p.soft { "Everything works there. Needs the box's PAC address or DNS on this device." }
             p { a href=(here) { "Open it here, in Safe mode" } }
             p.soft { "Works on every device, without scripts." }
-        },
-    );
-    reply::page(StatusCode::OK, page::CSP_BOX, html)
-}
-
-fn start<S: SiteSource>(shared: &Shared<S>, local: IpAddr) -> Reply {
-    let status = (shared.status)();
-    let figure = |name: &str| status.get(name).map(|value| value.to_string().replace('"', ""));
-    let proxy = shared.proxy(local);
-    let html = page::page(
-        "Granary",
-        html! {
-            h1 { "Granary" }
-            p { "This box opens and keeps sites of the BitTorrent web for every device of this home." }
-            form.ask action="/open" method="get" {
-                input name="uri" type="text" aria-label="Address" placeholder="magnet link, infohash or address"
-                    autocomplete="off" autocapitalize="none" spellcheck="false" required;
-                button type="submit" { "Open" }
-            }
-            h2 { "On this device" }
-            p { "Give the browser this automatic proxy address, and addresses that end in " code { "." (TLD) } " open:" }
-            pre { "http://" (proxy) "/proxy.pac" }
-            p { "On the command line:" }
-            pre { "curl -x http://" (proxy) " http://…-ih." (TLD) "/" }
-            p { "Without any of it, each site opens here, in Safe mode:" }
-            pre { "http://" (proxy) "/btih/…/" }
-            h2 { "Now" }
-            table { tbody {
-                @for (name, words) in [("sites", "Sites kept"), ("peers", "Peers connected"), ("version", "Version")] {
-                    @if let Some(value) = figure(name) { tr { td { (words) } td.n { (value) } } }
-                }
-            } }
-            footer.soft { a href="/api/v1/status" { "Status as JSON" } }
         },
     );
     reply::page(StatusCode::OK, page::CSP_BOX, html)

@@ -2,12 +2,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    convert::Infallible,
     net::SocketAddr,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use proto::{id::InfoHash, metainfo::parse_info};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,7 +18,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{Config, SiteSource};
+use super::{Config, OwnPages, OwnReply, OwnRequest, SiteSource};
 use crate::{
     sites::Error,
     swarm::{Hints, Progress, Torrent},
@@ -135,6 +138,26 @@ impl SiteSource for Fixture {
     }
 }
 
+/// Says what was asked of the box itself, with the body's length.
+struct Pages;
+
+impl OwnPages for Pages {
+    fn answer(&self, request: OwnRequest) -> Pin<Box<dyn Future<Output = OwnReply> + Send + '_>> {
+        Box::pin(async move {
+            let (parts, body) = request.request.into_parts();
+            let read = body.collect().await.map_or(0, |body| body.to_bytes().len());
+            let line = format!(
+                "own {} {} named={} body={read}",
+                parts.method,
+                parts.uri.path(),
+                request.named
+            );
+            let body: http_body_util::Full<Bytes> = line.into();
+            hyper::Response::new(body.map_err(|never: Infallible| match never {}).boxed_unsync())
+        })
+    }
+}
+
 /// A running gateway.
 pub struct House {
     pub http: SocketAddr,
@@ -153,13 +176,11 @@ impl House {
         let mut config = Config::default();
         change(&mut config);
         let source = Arc::new(fixture);
-        let status: super::Status =
-            Arc::new(|| serde_json::json!({ "sites": 3, "peers": 12, "version": "0.1.0" }));
         let sockets = super::Sockets {
             http: vec![tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()],
             proxy: vec![tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()],
         };
-        let doors = super::start(&config, sockets, source.clone(), status, &tasks).unwrap();
+        let doors = super::start(&config, sockets, source.clone(), Arc::new(Pages), &tasks).unwrap();
         Self {
             http: doors.http[0],
             proxy: doors.proxy[0],

@@ -40,7 +40,7 @@ const LENGTHS: &[&str] = &[
     "Content-Length: ",
     "Content-Length: 99999999999999999999999",
     "Content-Length: 18446744073709551615",
-    "Content-Length: 65537",
+    "Content-Length: 1048577",
     "Content-Length : 5",
     " Content-Length: 5",
     "Content-Length: 0\r\nContent-Length: 0",

@@ -134,7 +134,7 @@ async fn serve<S: SiteSource>(
         return;
     };
     let open = Open::default();
-    let came = Came { local };
+    let came = Came { local, peer };
     let answering = open.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         answer::answer(shared.clone(), came, answering.enter(), request)

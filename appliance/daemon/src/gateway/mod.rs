@@ -1,12 +1,12 @@
 //! The gateway: browsers' HTTP door. Which host, which reply, headers, error pages, the PAC.
 //!
-//! Must not know the DHT, peers, redb, DNS or DHCP: bytes of sites come through [`SiteSource`], figures through
-//! [`Status`], both given by `daemon.rs`.
+//! Must not know the DHT, peers, redb, DNS or DHCP: bytes of sites come through [`SiteSource`], the box's own pages
+//! through [`OwnPages`], both given by `daemon.rs`.
 //!
 //! Reading order: `listen` (sockets, bounds), `wire` (each HTTP/1 head read once, strictly, by `proto::site::head`;
 //! deadlines), `route` (head -> what is asked, pure), `answer` (the way of a request), `opened` (sites kept open), `site` (a
-//! path of a site), `file` (a file's bytes), `special` (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (the box's own
-//! names), `page` (look), `listing_page`, `progress_page`, `error_page` (the only place that knows status codes of
+//! path of a site), `file` (a file's bytes), `special` (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (sites on the
+//! box's own names), `own` (everything else there), `page` (look), `listing_page`, `progress_page`, `error_page` (the only place that knows status codes of
 //! troubles), `reply` (headers), `body`.
 
 mod answer;
@@ -118,10 +118,6 @@ impl SiteSource for Sites {
     }
 }
 
-/// Answers `/api/v1/status` and the figures of the start page: a JSON object. The start page shows `peers`, `sites` and
-/// `version` when they are there. Called once per such request; must not wait.
-pub type Status = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
-
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The address PAC and pages name as the box; `None`: the address the client reached us on.
@@ -171,12 +167,12 @@ pub struct Sockets {
     pub proxy: Vec<TcpListener>,
 }
 
-/// Serves on sockets that are open already, until `tasks` is cancelled; requests under way get five seconds.
+/// Serves sites of `source` and the box's own `pages` on sockets that are open already, until `tasks` is cancelled; requests under way get five seconds.
 pub fn start<S: SiteSource>(
     config: &Config,
     sockets: Sockets,
     source: Arc<S>,
-    status: Status,
+    pages: Arc<dyn OwnPages>,
     tasks: &Tasks,
 ) -> Result<Doors, StartError> {
     let Sockets { http, proxy } = sockets;
@@ -187,7 +183,7 @@ pub fn start<S: SiteSource>(
         http: addrs(&http),
         proxy: addrs(&proxy),
     };
-    let shared = answer::Shared::new(config, &doors, source, status, tasks.clone())?;
+    let shared = answer::Shared::new(config, &doors, source, pages, tasks.clone())?;
     let bounds = listen::Bounds::new(config.connections_max, config.per_device_max);
     for (listeners, idle) in [(http, wire::IDLE_HTTP), (proxy, wire::IDLE_PROXY)] {
         for listener in listeners {

@@ -5,9 +5,9 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 /// What our own pages may do: their inline style and forms to ourselves.
 pub const CSP: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; \
                        frame-ancestors 'none'; base-uri 'none'; treat-as-public-address";
-/// The start page: a treat-as-public page could not link its own form to the box.
+/// Pages on the box's own names: a treat-as-public page could not link to the box.
 pub const CSP_BOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; \
-                           form-action 'self' http:; frame-ancestors 'none'; base-uri 'none'";
+                           form-action 'none'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The style of all of them; `admin` adds to it.
 pub const STYLE: &str = "\

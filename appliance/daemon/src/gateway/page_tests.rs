@@ -258,19 +258,71 @@ async fn what_is_pasted_leads_to_the_site() {
             .status,
         400
     );
-    let status = house.ask("GET", "/api/v1/status", &own, &[]).await;
+    assert_eq!(page.header("access-control-allow-origin"), None);
+    let lines = ["Accept: text/html"];
+    let onward = house
+        .ask("GET", &format!("/open?uri={IH}"), "box.btlink", &lines)
+        .await;
     assert_eq!(
-        serde_json::from_slice::<serde_json::Value>(&status.body).unwrap()["peers"],
-        12
+        (onward.status, onward.header("refresh")),
+        (200, Some(format!("0; url=http://{IH}-ih.btlink/").as_str()))
     );
-    assert_eq!(status.header("access-control-allow-origin"), None);
-    assert!(
-        house
-            .ask("GET", "/", &own, &[])
-            .await
-            .text()
-            .contains("/proxy.pac")
-    );
+}
+
+#[tokio::test]
+async fn everything_else_on_the_boxs_names_goes_to_its_own_pages() {
+    let house = House::start(sample()).await;
+    let own = house.http.to_string();
+    for (method, path, host, want) in [
+        ("GET", "/", own.as_str(), "own GET / named=false body=0"),
+        (
+            "GET",
+            "/people/x",
+            "box.btlink",
+            "own GET /people/x named=true body=0",
+        ),
+        (
+            "DELETE",
+            "/api/v1/x",
+            "granary.local",
+            "own DELETE /api/v1/x named=false body=0",
+        ),
+        ("BREW", "/", "admin.btlink", "own BREW / named=true body=0"),
+        ("OPTIONS", "/", &own, "own OPTIONS / named=false body=0"),
+    ] {
+        let answer = house.ask(method, path, host, &[]).await;
+        assert_eq!((answer.status, answer.text().as_str()), (200, want));
+    }
+    let head = house.ask("HEAD", "/", &own, &[]).await;
+    assert_eq!((head.header("content-length"), head.body.len()), (Some("29"), 0));
+    for (host, path, status) in [
+        (&own, "/proxy.pac", 405),
+        (&own, "/open", 405),
+        (&own, "/btih/x/", 405),
+        (&format!("{IH}-ih.btlink"), "/", 405),
+        (&"alice.btlink".to_owned(), "/", 405),
+        (&"evil.example".to_owned(), "/", 421),
+        (&"evil.example".to_owned(), "/proxy.pac", 421),
+    ] {
+        let answer = house.ask("POST", path, host, &["Content-Length: 0"]).await;
+        assert_eq!(answer.status, status, "{host} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_a_mebibyte_arrives_and_no_more() {
+    let house = House::start(sample()).await;
+    for (length, status) in [(0, 200), (1, 200), (1 << 20, 200), ((1 << 20) + 1, 413)] {
+        let head = format!(
+            "POST /x HTTP/1.1\r\nHost: box.btlink\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let mut bytes = head.into_bytes();
+        bytes.resize(bytes.len() + length, b'a');
+        let answer = raw(house.http, &bytes).await;
+        assert_eq!(answer.status, status, "{length}");
+        let told = answer.text().contains(&format!("body={length}"));
+        assert_eq!(told, status == 200);
+    }
 }
 
 #[tokio::test]

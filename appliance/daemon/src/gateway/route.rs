@@ -81,7 +81,8 @@ pub enum Refusal {
     Stranger,
 }
 
-/// The decision. Order: CONNECT, method, PAC for any Host, the box's names, sites, old names, the rest.
+/// The decision. Order: CONNECT, PAC for any Host, whether the host is ours at all, method, the box's names, sites, old
+/// names, the rest.
 pub fn route(head: &Head<'_>, names: &Names) -> Route {
     decide(head, names).unwrap_or_else(Route::Refuse)
 }
@@ -90,18 +91,16 @@ fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
     if head.method == "CONNECT" {
         return Err(tunnel(head, names));
     }
-    if !matches!(head.method, "GET" | "HEAD" | "OPTIONS") {
-        return Err(Refusal::Method);
-    }
+    let reads = matches!(head.method, "GET" | "HEAD" | "OPTIONS");
     if head.path == "*" {
         let fits = head.method == "OPTIONS";
         return fits.then_some(Route::Server).ok_or(Refusal::Target);
     }
     let by_proxy = head.authority.is_some() && !head.http2;
-    if !by_proxy && pac::is_path(head.path) {
+    if reads && !by_proxy && pac::is_path(head.path) {
         return Ok(Route::Pac);
     }
-    if let (None, Some(hash)) = (head.authority, head.host.and_then(plain_site)) {
+    if let (true, None, Some(hash)) = (reads, head.authority, head.host.and_then(plain_site)) {
         return Ok(Route::Site(hash));
     }
     if by_proxy
@@ -112,7 +111,17 @@ fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
         return Err(foreign_scheme(head, names));
     }
     let host = one_host(head)?;
-    match place(&host, names, head.local)? {
+    let place = place(&host, names, head.local)?;
+    // Only the box itself can be told anything; its pages know which methods they take.
+    let told = match place {
+        Place::Own { .. } => !pac::is_path(head.path),
+        Place::Elsewhere => true,
+        _ => false,
+    };
+    if !reads && !told {
+        return Err(Refusal::Method);
+    }
+    match place {
         Place::Own { .. } | Place::Site { .. } if pac::is_path(head.path) => Ok(Route::Pac),
         Place::Own { named } => Ok(Route::Own {
             named: named || by_proxy,

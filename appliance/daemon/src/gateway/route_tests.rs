@@ -284,10 +284,17 @@ fn other_methods_schemes_and_addresses_are_refused() {
         "POST", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND", "get", "BREW",
     ] {
         assert_eq!(
-            refused(&ask(method, (None, None, "/"), Some("box.btlink"))),
+            refused(&ask(method, (None, None, "/"), Some(&format!("{IH}-ih.btlink")))),
             Refusal::Method,
             "{method}"
         );
+        let own = ask(method, (None, None, "/"), Some("box.btlink"));
+        assert_eq!(own, Route::Own { named: true }, "{method}");
+        let pac = ask(method, (None, None, "/proxy.pac"), Some("box.btlink"));
+        assert_eq!(refused(&pac), Refusal::Method, "{method}");
+        // A stranger's name is refused before anything else is looked at.
+        let strange = ask(method, (None, None, "/"), Some("evil.example"));
+        assert_eq!(refused(&strange), Refusal::Stranger, "{method}");
     }
     let ours = format!("{IH}-ih.btlink");
     for scheme in ["https", "ftp", "ws", "file", "gopher", "javascript"] {

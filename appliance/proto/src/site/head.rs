@@ -4,8 +4,8 @@
 pub const HEAD_MAX: usize = 16 << 10;
 /// Longest request line, bytes.
 pub const LINE_MAX: usize = 8 << 10;
-/// Longest body a form may send, bytes.
-pub const BODY_MAX: u64 = 64 << 10;
+/// Longest body a form or a program may send, bytes. Its length must be announced: no transfer codings in requests.
+pub const BODY_MAX: u64 = 1 << 20;
 const FIELDS_MAX: usize = 100;
 /// The method of a request of our own that stands for a refused head. No client can send it: [`check`] refuses it.
 pub const REFUSED: &str = "REFUSED";

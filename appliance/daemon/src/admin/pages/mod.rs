@@ -1,5 +1,5 @@
-//! One file per page. Each has `show` (GET) and, when it changes something, `act` (POST): both get a [`Visit`]. What draws
-//! is pure: plain data in, HTML out.
+//! One file per page. Each has `show` (GET) and, when it changes something, `act` (POST): both get a [`Visit`], those in
+//! front of the door (start, claim, login) an [`Entry`]. What draws is pure: plain data in, HTML out.
 
 pub mod about;
 pub mod add;
@@ -22,12 +22,29 @@ use hyper::StatusCode;
 use maud::Markup;
 use store::Role;
 
-use super::{access::Person, form::Form};
+use super::{
+    access::{Access, Person},
+    form::Form,
+};
 use crate::api::Handles;
 
-/// What a page needs to answer.
+/// What a page needs to answer anybody.
+pub struct Entry<'a> {
+    pub handles: &'a Handles,
+    pub access: &'a Access,
+    /// Stands as the hidden field `token` in every form of such a page.
+    pub token: &'a str,
+    /// The query, decoded.
+    pub query: &'a Form,
+    pub peer: std::net::SocketAddr,
+    /// Where this device's PAC and proxy are.
+    pub proxy: std::net::SocketAddr,
+}
+
+/// What a page needs to answer somebody who has logged in.
 pub struct Visit<'a> {
     pub handles: &'a Handles,
+    pub access: &'a Access,
     pub person: &'a Person,
     /// The path below the page's own, split at `/`.
     pub rest: &'a [&'a str],

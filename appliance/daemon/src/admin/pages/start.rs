@@ -5,6 +5,12 @@ use std::net::SocketAddr;
 use maud::{Markup, html};
 use proto::name::TLD;
 
+use super::{Answer, Entry};
+
+pub async fn show(entry: Entry<'_>) -> Answer {
+    Answer::page("Granary", draw(entry.proxy, true))
+}
+
 /// `claimed`: the box has an owner.
 pub fn draw(proxy: SocketAddr, claimed: bool) -> Markup {
     html! {

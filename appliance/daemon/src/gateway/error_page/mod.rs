@@ -191,7 +191,7 @@ pub fn refused_head(path: &str) -> Reply {
         "target" => "The address is longer than 8 KiB.",
         "head" => "The request's header is longer than 16 KiB.",
         "fields" => "The request has more than 100 header fields.",
-        "body" => "The request's body is longer than 64 KiB.",
+        "body" => "The request's body is longer than 1 MiB.",
         "coding" => "The request has a body of unknown length.",
         "method" => "This method is not known.",
         "version" => "This version of HTTP is not spoken here.",
@@ -248,17 +248,6 @@ pub fn nothing_special(happened: &'static str, base: &str) -> Trouble {
         "Open the site's first page.",
     )
     .link(format!("{base}/"), "Open the first page")
-}
-
-pub fn no_such_page() -> Trouble {
-    Trouble::new(
-        404,
-        "No such page",
-        "The box has no page of this name.",
-        "Nothing was looked up.",
-        "Open the start page.",
-    )
-    .link("/", "Start page")
 }
 
 /// `Cache-Control: only-if-cached` and not all of it is held. 412, as Kubo answers; RFC 9111 would say 504, which here
