@@ -11,6 +11,7 @@ use hyper::{
 };
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{
     Caller, Handles,
@@ -57,6 +58,25 @@ pub async fn answer(
     Ok(reply)
 }
 
+/// The same for a command that runs its own Granary: the JSON of the answer, or the sentence of the refusal.
+pub async fn ask(
+    handles: Handles,
+    method: &Method,
+    target: &str,
+    body: Option<&Value>,
+) -> Result<Value, String> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let done = async {
+        let (operation, places) = find(table::operations(), method, path)?;
+        let query = query::read(&operation.query, query)?;
+        run(operation, (handles, Caller::Control, places), query, body).await
+    };
+    let reply = done.await.map_err(|refusal| refusal.text)?;
+    let Ok(body) = reply.into_body().collect().await;
+    serde_json::from_slice(&body.to_bytes()).map_err(|err| err.to_string())
+}
+
 async fn work(handles: Handles, caller: Caller, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let (parts, body) = request.into_parts();
     let (operation, places) = find(table::operations(), &parts.method, parts.uri.path())?;
@@ -67,6 +87,15 @@ async fn work(handles: Handles, caller: Caller, request: Request<Incoming>) -> R
     } else {
         read_body(&parts.headers, body).await?
     };
+    run(operation, (handles, caller, places), query, body).await
+}
+
+async fn run(
+    operation: &Operation,
+    (handles, caller, places): (Handles, Caller, Places),
+    query: Value,
+    body: Bytes,
+) -> Result<Reply, Refusal> {
     let call = Call {
         handles,
         caller,

@@ -10,10 +10,14 @@
 
 mod answer;
 mod document;
+mod items;
 mod operation;
 mod query;
+pub mod record;
+mod records;
 mod refusal;
 pub mod reply;
+mod resolve;
 mod seed;
 mod sharing;
 mod sites;
@@ -27,7 +31,7 @@ use crate::{
     sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
 };
 
-pub use answer::{Reply, answer};
+pub use answer::{Reply, answer, ask};
 pub use document::document;
 pub use reply::{Addresses, Line};
 

@@ -7,15 +7,18 @@ use std::sync::LazyLock;
 
 use super::{
     Caller::{Control, Member, Nobody, Owner},
+    items,
     operation::{Operation, Success, delete, get, post, put},
+    records,
     reply::SeedStep,
-    seed, sharing, sites, status,
+    resolve, seed, sharing, sites, status,
 };
 
 pub fn operations() -> &'static [Operation] {
     static TABLE: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         let mut all = about_the_box();
         all.extend(about_sites());
+        all.extend(about_addresses());
         all
     });
     &TABLE
@@ -75,5 +78,51 @@ fn about_sites() -> Vec<Operation> {
             "Makes a site of a folder of the box: a line per step, the last one with the infohash or the trouble",
         )
         .streams(Success::Lines(|generator| generator.subschema_for::<SeedStep>()), seed::seed),
+    ]
+}
+
+fn about_addresses() -> Vec<Operation> {
+    vec![
+        get(
+            "/api/v1/resolve",
+            Member,
+            "What an address means now, in any form a person pastes",
+        )
+        .refuses(&[403, 404, 422, 504])
+        .waits()
+        .json(resolve::resolve),
+        get(
+            "/api/v1/records",
+            Member,
+            "Records of the household and of what it follows, in target order",
+        )
+        .json(records::list),
+        get(
+            "/api/v1/records/{id}",
+            Member,
+            "A record by its target: as it is here, or looked for",
+        )
+        .waits()
+        .json(records::show),
+        post(
+            "/api/v1/records",
+            Owner,
+            "Publishes a record that was signed elsewhere, and keeps it alive",
+        )
+        .refuses(&[409, 422])
+        .waits()
+        .json(records::publish),
+        get(
+            "/api/v1/items/{id}",
+            Member,
+            "An item of the DHT by its target, as it is",
+        )
+        .refuses(&[504])
+        .waits()
+        .json(items::item),
+        post("/api/v1/items", Owner, "Puts an immutable item to the DHT")
+            .refuses(&[422])
+            .waits()
+            .json(items::put_item),
     ]
 }

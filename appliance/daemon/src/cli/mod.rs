@@ -5,18 +5,24 @@
 //! command talks to), then one file per command.
 
 mod bench;
+mod check_record;
 mod check_torrent;
 mod demo;
 mod doctor;
 mod fetch;
+mod get;
 mod keep;
+mod key_file;
+mod keygen;
 mod manual;
 mod network;
 mod openapi;
 mod pac;
 mod pasted;
 mod progress;
+mod put;
 mod reach;
+mod resolve;
 mod seed;
 mod start;
 mod status;
@@ -62,12 +68,22 @@ enum Command {
     Keep(keep::Args),
     /// Forget a site and free its space
     Forget(keep::ForgetArgs),
+    /// Make a key for an address that can change what it points to
+    Keygen(keygen::Args),
+    /// Point an address to a torrent, or put another item to the DHT
+    Put(put::Args),
+    /// Show what the DHT holds under an address, as it is
+    Get(get::Args),
+    /// Show what an address means now
+    Resolve(resolve::Args),
     /// Look for what could keep Granary from working
     Doctor(doctor::Args),
     /// Start a second, independent peer that seeds a sample site
     Demo(demo::Args),
     /// Read a torrent file and say whether it is acceptable
     CheckTorrent(check_torrent::Args),
+    /// Read a record file and say whether it is acceptable
+    CheckRecord(check_record::Args),
     /// Measure a part of Granary on this machine
     Bench(bench::Args),
     /// Print the proxy auto-config file
@@ -91,9 +107,14 @@ impl Cli {
             Command::Status(args) => status::run(args),
             Command::Keep(args) => keep::run(args),
             Command::Forget(args) => keep::forget(args),
+            Command::Keygen(args) => keygen::run(args),
+            Command::Put(args) => put::run(args),
+            Command::Get(args) => get::run(args),
+            Command::Resolve(args) => resolve::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Demo(args) => demo::run(args),
             Command::CheckTorrent(args) => check_torrent::run(args),
+            Command::CheckRecord(args) => check_record::run(args),
             Command::Bench(args) => bench::run(args),
             Command::Pac(args) => pac::run(args),
             Command::Openapi(args) => openapi::run(args),

@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use hyper::Method;
 use proto::{id::InfoHash, metainfo::Info};
+use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Place, network};
 use crate::{
+    api,
     config::Config,
     control::client::{self, Client},
     daemon::Daemon,
@@ -61,6 +63,16 @@ impl Reach {
         config.upnp = false;
         flags.apply(&mut config);
         Ok(Self::Alone(Box::new(Daemon::alone(config).await?)))
+    }
+
+    /// One request of the JSON API, whichever Granary answers it.
+    pub async fn ask(&self, method: Method, target: &str, body: Option<&Value>) -> Result<Value, Fault> {
+        match self {
+            Self::Running(client) => Ok(client.ask(method, target, body).await?),
+            Self::Alone(daemon) => api::ask(daemon.handles().clone(), &method, target, body)
+                .await
+                .map_err(Fault::refused),
+        }
     }
 
     /// Metadata of a site, from the store or from peers.
