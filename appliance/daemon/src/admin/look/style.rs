@@ -57,6 +57,10 @@ fieldset{border:1px solid var(--line);border-radius:.4rem;margin:0 0 1.1rem;padd
 .facts dt{flex:0 0 12rem;color:var(--soft)}
 .facts dd{flex:1 1 14rem;margin:0;overflow-wrap:anywhere}
 .facts p{margin:0}
+tbody th{font-size:1rem;white-space:normal;overflow-wrap:anywhere}
+td time{white-space:nowrap}
+.ask input{flex-basis:11rem}
+.ask{margin:.8rem 0}
 caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.4rem}
 .cards{list-style:none;margin:0;padding:0}
 .cards li{padding:.7rem 0;border-bottom:1px solid var(--line)}
@@ -65,7 +69,7 @@ caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.4rem}
 .cards strong a{display:inline-block;padding:.1rem 0}
 .pager{display:flex;gap:1rem;flex-wrap:wrap;margin:1rem 0}
 .pager a,.sort a{display:inline-block;padding:.2rem 0}
-.sort{display:flex;flex-wrap:wrap;gap:.2rem 1rem;margin:.6rem 0}
+.sort{display:flex;flex-wrap:wrap;align-items:baseline;gap:.2rem 1rem;margin:.6rem 0}
 .late{color:var(--warn);font-weight:600}
 .ill{color:var(--bad);font-weight:600}
 @media(max-width:36rem){

@@ -14,8 +14,6 @@ pub mod subscription;
 pub mod subscriptions;
 
 #[cfg(test)]
-mod sample;
-#[cfg(test)]
 mod tests;
 
 use hyper::StatusCode;

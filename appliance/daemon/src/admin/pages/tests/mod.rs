@@ -1,5 +1,7 @@
 //! What every page promises, drawn from a household of 500 subscriptions with hostile names.
 
+mod sample;
+
 use std::time::{Duration, Instant};
 
 use maud::Markup;
@@ -9,12 +11,11 @@ use proto::{
 };
 use store::Role;
 
+use self::sample::HOSTILE;
 use super::{
     about, add, home,
     log::{self, Least},
-    network, sample,
-    sample::HOSTILE,
-    sharing, sites, start, storage, subscription, subscriptions,
+    network, sharing, sites, start, storage, subscription, subscriptions,
 };
 use crate::{
     admin::{access::Person, form::Form, look},
@@ -66,18 +67,19 @@ fn preview(follows: bool) -> Preview {
 /// Every page by name, as full and as hostile as it gets.
 fn pages() -> Vec<(&'static str, Markup)> {
     let token = &"a7".repeat(32);
-    let views = || sample::household(500);
-    let asked = |follows| add::Asked {
-        text: HOSTILE,
-        token,
-        follows,
-    };
+    let mut pages = of_subscriptions(token);
+    pages.extend(of_adding(token));
+    pages.extend(of_the_box(token));
+    pages
+}
+
+fn changes() -> Changes {
     let many = |count: usize| {
         (0..count)
             .map(|n| (format!("{n}/{}", HOSTILE.repeat(9)), 1_000_000))
             .collect::<Vec<_>>()
     };
-    let changes = Changes {
+    Changes {
         added: many(500),
         removed: many(500),
         changed: many(500)
@@ -86,17 +88,14 @@ fn pages() -> Vec<(&'static str, Markup)> {
             .collect(),
         perhaps: many(500),
         more: 7,
-    };
-    let lines: Vec<Line> = (0..2_000)
-        .map(|at| Line {
-            at: sample::NOW - at,
-            level: ["error", "warn", "info"][at as usize % 3],
-            room: HOSTILE.into(),
-            text: HOSTILE.repeat(40),
-        })
-        .collect();
+    }
+}
+
+fn of_subscriptions(token: &str) -> Vec<(&'static str, Markup)> {
+    use subscription::{asking, drawing, versions};
+    let views = || sample::household(500);
     let one = sample::view(7, HOSTILE, State::Asking { bytes: 3_000_000_000 });
-    let typed = subscription::drawing::Typed {
+    let typed = drawing::Typed {
         title: HOSTILE.into(),
         petname: HOSTILE.into(),
         quota: HOSTILE.into(),
@@ -105,78 +104,80 @@ fn pages() -> Vec<(&'static str, Markup)> {
             .map(|field| (field, HOSTILE.into()))
             .into(),
     };
-    let shown = subscription::drawing::Shown { token, page: 0 };
+    let shown = drawing::Shown { token, page: 0 };
     let choice = |fields: &[(&str, &str)]| subscriptions::Choice::read(&query(fields));
-    let rows = || (0..5_000).map(sample::site).collect();
-    let proxy = ([192, 168, 1, 2], 42080).into();
+    let searched = choice(&[("find", HOSTILE), ("sort", "size"), ("page", "3")]);
+    let (old, new) = (sample::hash(1), sample::hash(0));
     vec![
-        ("start", start::draw(proxy, true)),
-        ("start, not claimed", start::draw(proxy, false)),
-        ("home", home::draw(&sample::home(views()))),
-        ("home, empty", home::draw(&sample::home(Vec::new()))),
         ("subscriptions", subscriptions::draw(views(), &choice(&[]))),
-        (
-            "subscriptions, searched",
-            subscriptions::draw(
-                views(),
-                &choice(&[("find", HOSTILE), ("sort", "size"), ("page", "3")]),
-            ),
-        ),
+        ("subscriptions, searched", subscriptions::draw(views(), &searched)),
         (
             "subscriptions, none",
             subscriptions::draw(Vec::new(), &choice(&[])),
         ),
-        ("subscription", subscription::drawing::draw(&one, &typed, &shown)),
-        ("unfollow", subscription::asking::unfollow(&one, token)),
-        ("block", subscription::asking::block(&one, token)),
-        (
-            "remove a version",
-            subscription::asking::remove(&one, sample::hash(3), token),
-        ),
-        (
-            "changes",
-            subscription::versions::changes(&one, sample::hash(1), sample::hash(0), Ok(&changes)),
-        ),
+        ("subscription", drawing::draw(&one, &typed, &shown)),
+        ("unfollow", asking::unfollow(&one, token)),
+        ("block", asking::block(&one, token)),
+        ("remove a version", asking::remove(&one, sample::hash(3), token)),
+        ("changes", versions::changes(&one, old, new, Ok(&changes()))),
         (
             "no changes",
-            subscription::versions::changes(&one, sample::hash(1), sample::hash(0), Err(HOSTILE.into())),
+            versions::changes(&one, old, new, Err(HOSTILE.into())),
         ),
+    ]
+}
+
+fn of_adding(token: &str) -> Vec<(&'static str, Markup)> {
+    let asked = |follows| add::Asked {
+        text: HOSTILE,
+        token,
+        follows,
+    };
+    let turned = sites::Choice::read(&query(&[("sort", HOSTILE), ("page", "2")]));
+    vec![
         ("add", add::blank(HOSTILE, Some(HOSTILE))),
         ("looking", asked(true).waiting()),
         ("preview", asked(true).draw(&preview(true))),
         ("preview of a torrent", asked(false).draw(&preview(false))),
         (
             "sites",
-            sites::draw(
-                rows(),
-                &sites::Choice::read(&query(&[("sort", HOSTILE), ("page", "2")])),
-            ),
+            sites::draw((0..5_000).map(sample::site).collect(), &turned),
         ),
         ("site", sites::one(&sample::site(3), token)),
         ("remove a site", sites::asking(&sample::site(2), token)),
+    ]
+}
+
+fn of_the_box(token: &str) -> Vec<(&'static str, Markup)> {
+    let lines: Vec<Line> = (0..2_000)
+        .map(|at| Line {
+            at: sample::NOW - at,
+            level: ["error", "warn", "info"][at as usize % 3],
+            room: HOSTILE.into(),
+            text: HOSTILE.repeat(40),
+        })
+        .collect();
+    let proxy = ([192, 168, 1, 2], 42080).into();
+    let typed = sharing::Typed::from(&query(&[("up", HOSTILE), ("from1", HOSTILE)]));
+    let (settings, given) = (Settings::default(), Given::default());
+    let facts = about::Facts {
+        version: "1",
+        up_secs: 5,
+        now: sample::NOW,
+    };
+    vec![
+        ("start", start::draw(proxy, true)),
+        ("start, not claimed", start::draw(proxy, false)),
+        ("home", home::draw(&sample::home(sample::household(500)))),
+        ("home, empty", home::draw(&sample::home(Vec::new()))),
         ("storage", storage::draw(&sample::usage(), Some(HOSTILE))),
         (
             "network",
             network::draw(&Addresses::default(), &sample::line(), proxy),
         ),
-        (
-            "sharing",
-            sharing::draw(
-                &Settings::default(),
-                &Given::default(),
-                &sharing::Typed::from(&query(&[("up", HOSTILE), ("from1", HOSTILE)])),
-                Some(token),
-            ),
-        ),
+        ("sharing", sharing::draw(&settings, &given, &typed, Some(token))),
         ("log", log::draw(&lines, Least::Info)),
-        (
-            "about",
-            about::draw(&about::Facts {
-                version: "1",
-                up_secs: 5,
-                now: sample::NOW,
-            }),
-        ),
+        ("about", about::draw(&facts)),
     ]
 }
 

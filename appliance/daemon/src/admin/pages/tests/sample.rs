@@ -8,8 +8,13 @@ use proto::{
 };
 use store::{Conflict, Keep, RecordRow, SiteRow, Subscription, Usage, Version, VersionState};
 
-use super::{home, sites};
-use crate::{api::Line, feeds::View, sharing::Given, swarm};
+use crate::{
+    admin::pages::{home, sites},
+    api::Line,
+    feeds::View,
+    sharing::Given,
+    swarm,
+};
 
 /// Breaks out of text, attributes, links and styles wherever something is not escaped.
 pub const HOSTILE: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&amp;</style>{}𝕳𝖔𝖘𝖙𝖎𝖑𝖊";
