@@ -1,7 +1,7 @@
 //! The harness: starts the real `granary` binary and foreign BitTorrent clients on loopback, waits with deadlines, and
 //! ends everything it started. Nothing here knows a private module of the product.
 //!
-//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `browser`, `hostile`, `fuzz`.
+//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `browser`, `hostile`, `pasted`, `fuzz`.
 
 pub mod browser;
 pub mod foreign;
@@ -9,6 +9,7 @@ pub mod fuzz;
 pub mod granary;
 pub mod hostile;
 pub mod http;
+pub mod pasted;
 pub mod process;
 pub mod sample;
 pub mod tracker;

@@ -45,6 +45,8 @@ fn help_man_page_and_completions_speak_of_every_command() {
         "demo",
         "check-torrent",
         "pac",
+        "convert",
+        "extract-pubkey",
     ] {
         assert!(done(&[command, "--help"]).contains("Usage"), "{command}");
         assert!(
@@ -54,6 +56,37 @@ fn help_man_page_and_completions_speak_of_every_command() {
         assert!(bash.contains(command), "the completions lack {command}");
     }
     assert_eq!(cli(&["no-such-command"]).status.code(), Some(2));
+}
+
+#[test]
+fn keys_are_spelled_in_every_way_the_first_gateway_knew() {
+    let hex = "8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e";
+    let base36 = "3bkn7umqo2g90xy96r2wpyrlu5j7n6s8ii3eoz4ra5nv45hh6m";
+    let hex_base32 = "gl1t7pghbs7phia40tt494usql1u973jjvcpgl8a3tgklcreqov0";
+    for (args, said) in [
+        (&["convert", "-f", "hex", "-t", "base36lc", hex][..], base36),
+        (&["convert", "--from", "base36", "--to", "hex", base36], hex),
+        (&["convert", "-f", "base32hex", "-t", "hex", hex_base32], hex),
+        (&["convert", "-t", "base32hex", hex], hex_base32),
+        (
+            &["convert", "-t", "base64url", hex],
+            "hUPT5hFfD5jJRAd6RJPc1UPknHOf2ZhVCh9hSrNu1j4",
+        ),
+        (
+            &[
+                "extract-pubkey",
+                "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+            ],
+            "3980gv09r3tfjq7z8wl0srcomou614nk8qbl6l55b37ae148o",
+        ),
+    ] {
+        assert_eq!(done(args).trim(), said, "{args:?}");
+    }
+    let all = json(&done(&["convert", "--json", hex]));
+    assert_eq!(all["magnet"], format!("magnet:?xs=urn:btpk:{hex}"));
+    assert_eq!(cli(&["convert", "hello"]).status.code(), Some(1));
+    assert_eq!(cli(&["convert", "-t", "rot13", hex]).status.code(), Some(2));
+    assert_eq!(cli(&["extract-pubkey", "00"]).status.code(), Some(1));
 }
 
 #[test]

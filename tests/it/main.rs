@@ -11,5 +11,6 @@ mod house;
 mod http2;
 mod killed;
 mod pages;
+mod pasted;
 mod proxy;
 mod torrents_elsewhere;

@@ -19,9 +19,9 @@ pub const BASE36_MAX: usize = 50;
 pub const SALT_MAX: usize = 64;
 
 const BASE36: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
-const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-const Z_BASE32: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
-const BASE32_HEX: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+pub(crate) const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+pub(crate) const Z_BASE32: &[u8; 32] = b"ybndrfg8ejkmcpqxot1uwisza345h769";
+pub(crate) const BASE32_HEX: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 
 impl PublicKey {
     /// 64 hexadecimal digits, 52 characters of base32 (RFC 4648), z-base-32 or base32hex, in any case. The last of 52
@@ -137,7 +137,7 @@ pub(crate) fn infohash_from_base32(text: &str) -> Option<[u8; 20]> {
 }
 
 /// Unpadded base32; bits after the last whole byte must be zero.
-fn base32(text: &str, alphabet: &[u8; 32]) -> Option<Vec<u8>> {
+pub(crate) fn base32(text: &str, alphabet: &[u8; 32]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 5 / 8);
     let (mut bits, mut held) = (0u32, 0u32);
     for symbol in text.bytes() {

@@ -7,6 +7,7 @@
 mod bench;
 mod check_record;
 mod check_torrent;
+mod convert;
 mod demo;
 mod doctor;
 mod fetch;
@@ -84,6 +85,10 @@ enum Command {
     CheckTorrent(check_torrent::Args),
     /// Read a record file and say whether it is acceptable
     CheckRecord(check_record::Args),
+    /// Spell a key or an infohash in other ways
+    Convert(convert::Args),
+    /// Print the public key of a seed
+    ExtractPubkey(convert::ExtractArgs),
     /// Measure a part of Granary on this machine
     Bench(bench::Args),
     /// Print the proxy auto-config file
@@ -115,6 +120,8 @@ impl Cli {
             Command::Demo(args) => demo::run(args),
             Command::CheckTorrent(args) => check_torrent::run(args),
             Command::CheckRecord(args) => check_record::run(args),
+            Command::Convert(args) => convert::run(args),
+            Command::ExtractPubkey(args) => convert::extract(args),
             Command::Bench(args) => bench::run(args),
             Command::Pac(args) => pac::run(args),
             Command::Openapi(args) => openapi::run(args),

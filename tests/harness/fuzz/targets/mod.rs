@@ -2,6 +2,7 @@
 //! and asserts what it promises.
 
 mod formats;
+mod names;
 mod web;
 mod wire;
 
@@ -12,6 +13,8 @@ pub const TARGETS: &[Target] = &[
     target("metainfo", formats::torrents, formats::metainfo),
     target("magnet", formats::magnets, formats::magnet),
     target("name", formats::hosts, formats::name),
+    target("link", names::records, names::record),
+    target("spelling", names::spellings, names::spelling),
     target("krpc", wire::datagrams, wire::krpc),
     target("dht", wire::datagrams, wire::dht),
     target("peer", wire::messages, wire::peer),
