@@ -2,12 +2,13 @@
 //!
 //! Asked only for domains somebody opened through us: ordinary browsing is none of our business. Must not know sites, swarm
 //! or HTTP pages. Reading order: this file (from a domain to an address), `ask` (one question to the DNS), `memory`
-//! (answers kept for their time).
+//! (answers kept for their time), `packet` (link records inside a key's own DNS packet).
 
 mod ask;
 #[cfg(test)]
 mod foreign_tests;
 mod memory;
+pub mod packet;
 #[cfg(test)]
 mod tests;
 
