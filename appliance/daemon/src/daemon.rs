@@ -15,7 +15,7 @@ use crate::{
     control,
     db::Db,
     fault::{Exit, Fault},
-    feeds::Feeds,
+    feeds::{self, Feeds},
     gateway::{self, Sockets},
     health::{self, Health},
     journal::Journal,
@@ -94,7 +94,9 @@ impl Daemon {
             &background,
         );
         let feeds = Feeds::start(
+            feeds::Config::default(),
             sites.clone(),
+            links.clone(),
             swarm.clone(),
             db.clone(),
             clock.clone(),

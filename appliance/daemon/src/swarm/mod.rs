@@ -30,6 +30,7 @@ use store::Keep;
 use tokio::time::Instant;
 
 use crate::{clock::Clock, db::Db, tasks::Tasks};
+use fetch::Search as _;
 pub use reuse::Reused;
 use start::Parts;
 pub use start::{Status, SwarmConfig};
@@ -176,6 +177,29 @@ impl Swarm {
         reuse::run(&self.parts, new, old.to_vec()).await
     }
 
+    /// No longer kept: fetching ends, and what is here gives way when space runs low.
+    pub async fn release(&self, ih: InfoHash) -> Result<(), Error> {
+        self.parts.fetch.drop_job(&ih);
+        let released = self.parts.db.run(move |store| match store.site(&ih)? {
+            Some(_) => store.set_keep(&ih, Keep::Visited),
+            None => Ok(()),
+        });
+        Ok(released.await?)
+    }
+
+    /// How many addresses are named as peers until the deadline, at most 200. Nothing is fetched from them.
+    pub async fn count_peers(&self, ih: InfoHash, trackers: &[String], deadline: Instant) -> u32 {
+        let mut found = self.parts.found.find(ih, false, trackers.to_vec());
+        let mut known = std::collections::BTreeSet::new();
+        while let Ok(Some(batch)) = tokio::time::timeout_at(deadline, found.recv()).await {
+            known.extend(batch);
+            if known.len() >= PEERS_COUNTED_MAX {
+                return PEERS_COUNTED_MAX as u32;
+            }
+        }
+        known.len() as u32
+    }
+
     /// Stops fetching and seeding, and removes the row and the bytes that no other site shares.
     pub async fn forget(&self, ih: InfoHash) -> Result<(), Error> {
         self.parts.fetch.drop_job(&ih);
@@ -251,6 +275,8 @@ impl Swarm {
     }
 }
 
+/// More are as good as these for who wants to know whether anybody is there.
+const PEERS_COUNTED_MAX: usize = 200;
 /// Rows read in one go at start.
 const ROWS_AT_ONCE: usize = 500;
 

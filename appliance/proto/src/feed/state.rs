@@ -7,9 +7,9 @@ use crate::site::listing::size;
 /// So many looks in a row without a record, and the publisher counts as silent; one alone may be our own line.
 const SILENT_LOOKS: u32 = 2;
 
-/// A publisher that put nothing for so long is silent even though the record is found: others, we among them, keep it
-/// alive. Records are put again every hour, so two days are no pause of a computer that sleeps at night.
-const SILENT_SECS: u64 = 2 * 86_400;
+/// A publisher of whom there was no sign for so long is silent even though the record is found: we keep it alive. A week
+/// is no pause of a computer that sleeps at night, and time enough to see a put that was not ours.
+const SILENT_SECS: u64 = 7 * 86_400;
 
 /// In the order in which one hides another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +45,9 @@ pub struct Facts {
     pub asking: Option<u64>,
     /// How much of the version being fetched is here, percent.
     pub fetching: Option<u8>,
-    /// When the publisher was last heard of, Unix seconds.
+    /// When the publisher was last heard of, and when the network last answered a look, Unix seconds.
     pub last_heard: u64,
+    pub last_checked: u64,
     /// Looks in a row that found no record although the network answered.
     pub failures: u32,
     /// The record holds something that is no site.
@@ -54,8 +55,10 @@ pub struct Facts {
 }
 
 impl State {
-    pub fn of(facts: &Facts, now: u64) -> Self {
-        let silent = facts.failures >= SILENT_LOOKS || now.saturating_sub(facts.last_heard) > SILENT_SECS;
+    pub fn of(facts: &Facts) -> Self {
+        // Not by today's date: a box that was off for a month has not looked, and silence is what a look finds.
+        let quiet = facts.last_checked.saturating_sub(facts.last_heard);
+        let silent = facts.failures >= SILENT_LOOKS || quiet > SILENT_SECS;
         match facts {
             Facts { blocked: true, .. } => State::Blocked,
             Facts { paused: true, .. } => State::Paused,
@@ -147,17 +150,18 @@ mod tests {
         Facts {
             seen: true,
             last_heard: MAY,
+            last_checked: MAY,
             ..Facts::default()
         }
     }
 
     #[test]
     fn every_state_has_its_sentence() {
-        let says = |facts: Facts, now| State::of(&facts, now).words();
-        assert_eq!(says(Facts::default(), MAY), "never seen");
-        assert_eq!(says(good(), MAY), "up to date");
+        let says = |facts: Facts| State::of(&facts).words();
+        assert_eq!(says(Facts::default()), "never seen");
+        assert_eq!(says(good()), "up to date");
         let fetching = Some(43);
-        assert_eq!(says(Facts { fetching, ..good() }, MAY), "updating 43 %");
+        assert_eq!(says(Facts { fetching, ..good() }), "updating 43 %");
         assert_eq!(
             says(
                 Facts {
@@ -190,31 +194,33 @@ mod tests {
         );
         let asking = Some(1_200_000_000);
         assert_eq!(
-            says(Facts { asking, ..good() }, MAY),
+            says(Facts { asking, ..good() }),
             "asks: the new version has 1.2 GB"
         );
         let not_a_site = true;
         assert_eq!(
-            says(Facts { not_a_site, ..good() }, MAY),
+            says(Facts { not_a_site, ..good() }),
             "this address holds something that is no site"
         );
     }
 
     #[test]
-    fn one_look_without_an_answer_is_not_silence_and_two_days_without_the_publisher_are() {
+    fn one_look_without_an_answer_is_not_silence_and_a_week_without_the_publisher_is() {
         assert_eq!(
-            State::of(
-                &Facts {
-                    failures: 1,
-                    ..good()
-                },
-                MAY
-            ),
+            State::of(&Facts {
+                failures: 1,
+                ..good()
+            }),
             State::UpToDate
         );
-        assert_eq!(State::of(&good(), MAY + 2 * 86_400), State::UpToDate);
-        let after = State::of(&good(), MAY + 2 * 86_400 + 1);
-        assert_eq!(after, State::Silent { since: MAY });
+        let looked = |secs| {
+            State::of(&Facts {
+                last_checked: MAY + secs,
+                ..good()
+            })
+        };
+        assert_eq!(looked(7 * 86_400), State::UpToDate);
+        assert_eq!(looked(7 * 86_400 + 1), State::Silent { since: MAY });
     }
 
     #[test]
@@ -228,17 +234,17 @@ mod tests {
             not_a_site: true,
             ..Facts::default()
         };
-        assert_eq!(State::of(&all, MAY), State::Blocked);
+        assert_eq!(State::of(&all), State::Blocked);
         let unblocked = Facts {
             blocked: false,
             ..all
         };
-        assert_eq!(State::of(&unblocked, MAY), State::Paused);
+        assert_eq!(State::of(&unblocked), State::Paused);
         let running = Facts {
             paused: false,
             ..unblocked
         };
-        assert_eq!(State::of(&running, MAY), State::NeverSeen);
+        assert_eq!(State::of(&running), State::NeverSeen);
     }
 
     #[test]
@@ -253,7 +259,7 @@ mod tests {
         #[test]
         fn no_facts_are_without_words(
             bits in any::<u8>(), bytes in any::<u64>(), percent in any::<u8>(), heard in any::<u64>(),
-            failures in any::<u32>(), now in any::<u64>(),
+            failures in any::<u32>(), checked in any::<u64>(),
         ) {
             let bit = |n: u8| bits & (1 << n) != 0;
             let facts = Facts {
@@ -263,10 +269,11 @@ mod tests {
                 asking: bit(3).then_some(bytes),
                 fetching: bit(4).then_some(percent),
                 last_heard: heard,
+                last_checked: checked,
                 failures,
                 not_a_site: bit(5),
             };
-            let state = State::of(&facts, now);
+            let state = State::of(&facts);
             prop_assert!(!state.words().is_empty());
             prop_assert!(state.word().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
         }
