@@ -118,6 +118,8 @@ pub struct Preview {
     pub asks: bool,
     /// Why there is less than hoped, in a sentence; the rest is still true.
     pub trouble: Option<String>,
+    /// The search goes on and is young: asking again soon may tell more.
+    pub unfinished: bool,
 }
 
 /// A subscription as pages and programs see it.
@@ -175,6 +177,7 @@ struct Parts {
     arrivals: Arrivals,
     /// The records that linked domains lead to. Bounded by the number of subscriptions.
     linked: Mutex<HashMap<Target, Target>>,
+    patience: preview::Patience,
 }
 
 impl Feeds {
@@ -196,6 +199,7 @@ impl Feeds {
             turns: Turns::default(),
             arrivals: Arrivals::default(),
             linked: Mutex::default(),
+            patience: preview::Patience::default(),
         });
         let looking = parts.clone();
         tasks.spawn("feeds.looks", async move {

@@ -1,7 +1,12 @@
 //! What a pasted text opens, told before anything but its list of files is downloaded. Whoever pastes waits: every part has
 //! its share of the deadline, and what is not known by then is said in a sentence.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use proto::{
     id::{InfoHash, Target},
@@ -17,6 +22,37 @@ use crate::swarm::{self, Hints};
 
 /// How long peers are counted.
 const COUNT: Duration = Duration::from_secs(2);
+
+/// Things asked for lately that are remembered.
+const ASKED_MAX: usize = 64;
+/// Searches that last longer have found nobody so far, and the person is told what is known.
+const YOUNG: Duration = Duration::from_secs(20);
+/// Whoever asks again after so long begins anew.
+const FORGOTTEN: Duration = Duration::from_secs(120);
+
+/// Since when people have been waiting for what. Each request is short, because a page reloads itself instead of hanging;
+/// all of them together are the wait.
+#[derive(Default)]
+pub struct Patience {
+    asked: Mutex<VecDeque<(u64, Instant)>>,
+}
+
+impl Patience {
+    /// Whether this has been asked for only a short while.
+    fn young(&self, pasted: &Pasted) -> bool {
+        let mut hasher = DefaultHasher::new();
+        format!("{pasted:?}").hash(&mut hasher);
+        let (key, now) = (hasher.finish(), Instant::now());
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|(_, since)| now.duration_since(*since) < FORGOTTEN);
+        if let Some((_, since)) = asked.iter().find(|(known, _)| *known == key) {
+            return now.duration_since(*since) < YOUNG;
+        }
+        asked.truncate(ASKED_MAX - 1);
+        asked.push_front((key, now));
+        true
+    }
+}
 
 impl Parts {
     pub async fn preview(&self, pasted: &Pasted, deadline: Instant) -> Result<Preview, Error> {
@@ -53,9 +89,11 @@ impl Parts {
                        that it is the publisher's.";
             preview.trouble = Some(why.into());
         }
-        if let Some(ih) = preview.infohash {
-            self.of_a_torrent(&mut preview, ih, &hints, deadline).await?;
-        }
+        let unknown = match preview.infohash {
+            Some(ih) => !self.of_a_torrent(&mut preview, ih, &hints, deadline).await?,
+            None => preview.changes && preview.record.is_none(),
+        };
+        preview.unfinished = unknown && self.patience.young(pasted);
         let limit = self.house().await?.quota_bytes;
         preview.asks = preview.changes && preview.bytes.is_some_and(|bytes| bytes > limit);
         Ok(preview)
@@ -105,13 +143,15 @@ impl Parts {
         }
     }
 
+    /// `true` when more asking would tell nothing more.
     async fn of_a_torrent(
         &self,
         preview: &mut Preview,
         ih: InfoHash,
         hints: &Hints,
         deadline: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
+        let mut settled = true;
         let counted = deadline.min(Instant::now() + COUNT);
         let (opened, peers) = tokio::join!(
             self.swarm.open(ih, hints, deadline),
@@ -129,6 +169,7 @@ impl Parts {
                 preview.trouble = Some(format!("this is no site: {reason}"))
             }
             Err(_) => {
+                settled = false;
                 let why = "nobody who has these files answered yet, so their number and size are not known";
                 preview.trouble = Some(why.into());
             }
@@ -139,7 +180,7 @@ impl Parts {
                 preview.followed = site.keep == Keep::Kept;
             }
         }
-        Ok(())
+        Ok(settled)
     }
 }
 
@@ -158,5 +199,6 @@ fn blank(address: Address) -> Preview {
         changes: false,
         asks: false,
         trouble: None,
+        unfinished: false,
     }
 }

@@ -42,11 +42,8 @@ pub async fn show(visit: Visit<'_>) -> Answer {
         follows: follows(&pasted),
     };
     match found {
-        Ok(preview) if preview.infohash.is_some() && preview.name.is_none() && preview.trouble.is_none() => {
-            waiting(&asked)
-        }
+        Ok(preview) if preview.unfinished => waiting(&asked),
         Ok(preview) => Answer::page("Is it this?", asked.draw(&preview)),
-        Err(Error::Silent) => waiting(&asked),
         Err(Error::Refused(why)) => refused(text, &why),
         Err(err) => Answer::unavailable(&err.to_string()),
     }

@@ -59,8 +59,10 @@ fn preview(follows: bool) -> Preview {
         peers: 4,
         record: Some(Box::new(sample::record(3))),
         followed: false,
+        changes: follows,
         asks: true,
         trouble: Some(HOSTILE.into()),
+        unfinished: false,
     }
 }
 

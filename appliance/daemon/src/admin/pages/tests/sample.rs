@@ -85,11 +85,13 @@ pub fn view(number: u16, name: &str, state: State) -> View {
         },
         state,
         words: name.into(),
+        petname: None,
         record: Some(Box::new(record(versions))),
         bytes: Some(123_456_789),
         held_bytes: 23_456_789,
         peers: 12,
         next_look: NOW + 300,
+        looking: false,
     }
 }
 
