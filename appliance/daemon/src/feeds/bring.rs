@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -35,6 +36,17 @@ pub struct Arrivals {
 struct Shared {
     wake: Notify,
     rows: Mutex<BTreeSet<Target>>,
+    /// Versions whose older ones are being read.
+    begun: Mutex<BTreeSet<InfoHash>>,
+}
+
+/// Ends what [`Arrivals::begin`] began, however its task ends.
+struct Begun(Arrivals, InfoHash);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.begun().remove(&self.1);
+    }
 }
 
 impl Arrivals {
@@ -43,8 +55,17 @@ impl Arrivals {
         self.shared.wake.notify_one();
     }
 
+    /// `false`: it is under way already.
+    fn begin(&self, ih: InfoHash) -> bool {
+        self.begun().insert(ih)
+    }
+
     fn rows(&self) -> MutexGuard<'_, BTreeSet<Target>> {
         self.shared.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begun(&self) -> MutexGuard<'_, BTreeSet<InfoHash>> {
+        self.shared.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -75,7 +96,7 @@ impl Parts {
         }
     }
 
-    /// Those that a restart interrupted.
+    /// Those that a restart interrupted: they go on at once, whenever their next look was to be.
     async fn find_fetching(&self) {
         let mut after = None;
         loop {
@@ -84,8 +105,15 @@ impl Parts {
                 Ok(rows) => rows,
                 Err(err) => return warn!(%err, "which versions are being fetched is not known"),
             };
-            let fetching = rows.iter().filter(|row| !versions::fetching(row).is_empty());
-            self.arrivals.rows().extend(fetching.map(|row| row.id));
+            for row in rows.iter().filter(|row| !versions::fetching(row).is_empty()) {
+                self.arrivals.rows().insert(row.id);
+                if !row.paused
+                    && !row.blocked
+                    && let Err(err) = self.turns.now(&self.db, row.id).await
+                {
+                    warn!(%err, "a version that was being fetched waits for the next look");
+                }
+            }
             match rows.last() {
                 Some(last) if rows.len() == ROWS_AT_ONCE => after = Some(last.id),
                 _ => return,
@@ -94,7 +122,11 @@ impl Parts {
     }
 
     /// Goes on with the newest version. Returns why its list of files is not known yet, when it is not.
-    pub async fn bring(&self, row: &Subscription, deadline: Instant) -> Result<Option<String>, Error> {
+    pub async fn bring(
+        self: &Arc<Self>,
+        row: &Subscription,
+        deadline: Instant,
+    ) -> Result<Option<String>, Error> {
         let Some((ih, state)) = versions::coming(row) else {
             return self.mend(row).await;
         };
@@ -136,7 +168,12 @@ impl Parts {
 
     /// Fetches and keeps a version that may be fetched. `kept_before`: the household kept it already; then it is pinned, so
     /// that following never takes away what somebody wanted to keep.
-    pub async fn fetch(&self, row: &Subscription, ih: InfoHash, kept_before: bool) -> Result<(), Error> {
+    pub async fn fetch(
+        self: &Arc<Self>,
+        row: &Subscription,
+        ih: InfoHash,
+        kept_before: bool,
+    ) -> Result<(), Error> {
         let id = row.id;
         let pin = kept_before && !self.used_by_others(id, ih).await?;
         let wanted = self.change(id, move |row| {
@@ -153,19 +190,45 @@ impl Parts {
         if wanted.await? != Some(true) {
             return Ok(());
         }
-        let older: Vec<InfoHash> = versions::held(row).into_iter().filter(|old| *old != ih).collect();
-        self.reuse(ih, &older).await;
-        let hints = subject::hints_of(row);
-        self.swarm.keep(ih).await.map_err(unavailable)?;
-        if !hints.peers.is_empty() {
-            self.swarm.add_peers(ih, &hints.peers);
-        }
         self.arrivals.watch(id);
+        if !self.arrivals.begin(ih) {
+            return Ok(());
+        }
+        let older: Vec<InfoHash> = versions::held(row).into_iter().filter(|old| *old != ih).collect();
+        let (parts, hints) = (self.clone(), subject::hints_of(row));
+        // Reading older versions may take long: it holds up neither the next look nor whoever pressed a button.
+        self.tasks.spawn("feeds.fetch", async move {
+            let _begun = Begun(parts.arrivals.clone(), ih);
+            if let Err(err) = parts.fetch_with(id, ih, &older, &hints.peers).await {
+                warn!(site = %ih.short(), %err, "a version is not fetched for now");
+            }
+        });
         Ok(())
     }
 
-    /// What the older versions have of the new one needs not be fetched.
-    async fn reuse(&self, _new: InfoHash, _older: &[InfoHash]) {}
+    /// What the older versions have of the new one need not be downloaded.
+    async fn fetch_with(
+        &self,
+        id: Target,
+        ih: InfoHash,
+        older: &[InfoHash],
+        peers: &[SocketAddr],
+    ) -> Result<(), Error> {
+        if let Err(err) = self.swarm.reuse(ih, older).await {
+            // Then it is downloaded.
+            warn!(site = %ih.short(), %err, "bytes of older versions are not used");
+        }
+        // The owner may have decided otherwise meanwhile.
+        let row = self.active(id).await?;
+        if row.and_then(|row| versions::state_of(&row, &ih)) != Some(VersionState::Fetching) {
+            return Ok(());
+        }
+        self.swarm.keep(ih).await.map_err(unavailable)?;
+        if !peers.is_empty() {
+            self.swarm.add_peers(ih, peers);
+        }
+        Ok(())
+    }
 
     /// The present version is here; if bytes of it were lost meanwhile, they are fetched again.
     async fn mend(&self, row: &Subscription) -> Result<Option<String>, Error> {

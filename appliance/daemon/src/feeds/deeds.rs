@@ -1,6 +1,6 @@
 //! What the owner does: follow, unfollow, pause, block, pin, approve.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proto::{
     id::{InfoHash, Target},
@@ -33,7 +33,7 @@ impl Parts {
         subject::subject(named.await??)
     }
 
-    pub async fn follow(&self, pasted: &Pasted, change: Change) -> Result<Target, Error> {
+    pub async fn follow(self: &Arc<Self>, pasted: &Pasted, change: Change) -> Result<Target, Error> {
         let subject = self.subject(pasted).await?;
         let (id, hints) = (subject.id(), subject::hints_to_row(&subject::address(pasted).1));
         let (house, now) = (self.house().await?, self.clock.now_secs());
@@ -109,7 +109,7 @@ impl Parts {
         self.release(&versions::fetching(&row)).await
     }
 
-    pub async fn apply(&self, id: Target, change: Change) -> Result<(), Error> {
+    pub async fn apply(self: &Arc<Self>, id: Target, change: Change) -> Result<(), Error> {
         let row = self.row(id).await?;
         self.check(&row, &change).await?;
         if let Some(name) = &change.petname {
@@ -215,7 +215,7 @@ impl Parts {
     }
 
     /// A version that was given up is fetched again; one that nobody has cannot be pinned.
-    async fn pin(&self, id: Target, ih: InfoHash) -> Result<(), Error> {
+    async fn pin(self: &Arc<Self>, id: Target, ih: InfoHash) -> Result<(), Error> {
         let row = self.row(id).await?;
         let here = self.db.run(move |store| store.site(&ih)).await?;
         let record = self.record_id(&row);
@@ -245,7 +245,7 @@ impl Parts {
         }
     }
 
-    async fn approve(&self, id: Target, ih: InfoHash, yes: bool) -> Result<(), Error> {
+    async fn approve(self: &Arc<Self>, id: Target, ih: InfoHash, yes: bool) -> Result<(), Error> {
         let row = self.row(id).await?;
         if !yes {
             self.change(id, move |row| {

@@ -1,6 +1,6 @@
 //! One look at one subscription: what the network says of it, noted in its row.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use proto::{
     feed::due::{self, Past},
@@ -60,7 +60,7 @@ pub struct Found {
     pub ttl: Option<u32>,
 }
 
-impl Work for Parts {
+impl Work for Arc<Parts> {
     async fn look(&self, id: Target) -> Option<u64> {
         match self.look_at(id).await {
             Ok(next) => next,
@@ -74,7 +74,7 @@ impl Work for Parts {
 }
 
 impl Parts {
-    async fn look_at(&self, id: Target) -> Result<Option<u64>, Error> {
+    async fn look_at(self: &Arc<Self>, id: Target) -> Result<Option<u64>, Error> {
         let Some(row) = self.active(id).await? else {
             return Ok(None);
         };

@@ -173,6 +173,7 @@ struct Parts {
     swarm: Swarm,
     db: Db,
     clock: Clock,
+    tasks: Tasks,
     turns: Turns,
     arrivals: Arrivals,
     /// The records that linked domains lead to. Bounded by the number of subscriptions.
@@ -196,6 +197,7 @@ impl Feeds {
             swarm,
             db,
             clock,
+            tasks: tasks.clone(),
             turns: Turns::default(),
             arrivals: Arrivals::default(),
             linked: Mutex::default(),
@@ -205,7 +207,7 @@ impl Feeds {
         tasks.spawn("feeds.looks", async move {
             let at_once = config.looks_at_once.max(1);
             let (turns, db, clock) = (&looking.turns, &looking.db, &looking.clock);
-            turns.serve(&*looking, db, clock, at_once).await;
+            turns.serve(&looking, db, clock, at_once).await;
         });
         let arriving = parts.clone();
         tasks.spawn("feeds.arrivals", async move { arriving.watch_arrivals().await });
