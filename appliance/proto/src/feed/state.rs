@@ -160,48 +160,17 @@ mod tests {
         let says = |facts: Facts| State::of(&facts).words();
         assert_eq!(says(Facts::default()), "never seen");
         assert_eq!(says(good()), "up to date");
-        let fetching = Some(43);
+        let (fetching, failures, asking) = (Some(43), 2, Some(1_200_000_000));
+        let (blocked, paused, not_a_site) = (true, true, true);
         assert_eq!(says(Facts { fetching, ..good() }), "updating 43 %");
-        assert_eq!(
-            says(
-                Facts {
-                    failures: 2,
-                    ..good()
-                },
-                MAY
-            ),
-            "publisher silent since 3 May 2026"
-        );
-        assert_eq!(
-            says(
-                Facts {
-                    blocked: true,
-                    ..good()
-                },
-                MAY
-            ),
-            "blocked"
-        );
-        assert_eq!(
-            says(
-                Facts {
-                    paused: true,
-                    ..good()
-                },
-                MAY
-            ),
-            "paused"
-        );
-        let asking = Some(1_200_000_000);
-        assert_eq!(
-            says(Facts { asking, ..good() }),
-            "asks: the new version has 1.2 GB"
-        );
-        let not_a_site = true;
-        assert_eq!(
-            says(Facts { not_a_site, ..good() }),
-            "this address holds something that is no site"
-        );
+        let silent = says(Facts { failures, ..good() });
+        assert_eq!(silent, "publisher silent since 3 May 2026");
+        assert_eq!(says(Facts { blocked, ..good() }), "blocked");
+        assert_eq!(says(Facts { paused, ..good() }), "paused");
+        let asks = says(Facts { asking, ..good() });
+        assert_eq!(asks, "asks: the new version has 1.2 GB");
+        let other = says(Facts { not_a_site, ..good() });
+        assert_eq!(other, "this address holds something that is no site");
     }
 
     #[test]
