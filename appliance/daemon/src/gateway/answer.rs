@@ -14,7 +14,7 @@ use hyper::{
     http::request::Parts,
 };
 use proto::{
-    name::{Domains, TLD},
+    name::{Address, Domains, TLD},
     pac,
     site::head::REFUSED,
 };
@@ -23,11 +23,11 @@ use super::{
     Config, Doors, OwnPages, OwnRequest, SiteSource, StartError,
     body::Body,
     box_pages, error_page,
+    mutable::{self, Fallbacks},
     opened::Shelf,
     reply::{self, Ask, Reply, Wall, Walls},
     route::{self, Head, Names, Refusal, Route},
     site::Visit,
-    special,
     wire::Answering,
 };
 use crate::tasks::Tasks;
@@ -35,6 +35,7 @@ use crate::tasks::Tasks;
 /// What every request needs. One per gateway.
 pub struct Shared<S: SiteSource> {
     pub shelf: Shelf<S>,
+    pub fallbacks: Fallbacks,
     pub names: Names,
     pub walls: Walls,
     pages: Arc<dyn OwnPages>,
@@ -69,6 +70,7 @@ impl<S: SiteSource> Shared<S> {
             .collect();
         Ok(Arc::new(Self {
             shelf: Shelf::new(source, tasks),
+            fallbacks: Fallbacks::default(),
             names: Names {
                 domains: Domains::new(&config.gateway_domains)?,
                 names,
@@ -156,16 +158,15 @@ fn empty(reply: &mut Reply) {
 async fn decide<S: SiteSource>(shared: &Arc<Shared<S>>, came: Came, route: Route, parts: &Parts) -> Reply {
     let ask = Ask::new(parts);
     match route {
-        Route::Site(_) | Route::Server if parts.method == Method::OPTIONS => reply::options(),
+        Route::Site(address) if parts.method == Method::OPTIONS => mutable::options(shared, &ask, &address),
         Route::Server => reply::options(),
         Route::Pac => pac_reply(shared, came.local.ip(), ask.path()),
-        Route::Site(ih) => {
+        Route::Site(Address::Torrent(ih)) => {
             let visit = Visit::new(shared, &ask, ih, Wall::Host, String::new());
-            let raw = ask.path();
-            match special_path(raw) {
-                Some(special) => special::serve(&visit, special).await,
-                None => visit.serve(raw).await,
-            }
+            visit.serve_any(ask.path()).await
+        }
+        Route::Site(address) => {
+            mutable::serve(shared, &ask, address, Wall::Host, String::new(), ask.path()).await
         }
         Route::Own { named } => box_pages::serve(shared, &ask, named).await,
         Route::Moved(host) => elsewhere(StatusCode::TEMPORARY_REDIRECT, &host, parts),
@@ -205,7 +206,7 @@ fn route_of<S: SiteSource>(shared: &Shared<S>, came: Came, parts: &Parts) -> Rou
 }
 
 /// The rest of `/.<tld>/…`; on every host of ours.
-fn special_path(path: &str) -> Option<&str> {
+pub fn special_path(path: &str) -> Option<&str> {
     let rest = path.strip_prefix("/.")?.strip_prefix(TLD)?;
     rest.strip_prefix('/').or(rest.is_empty().then_some(""))
 }

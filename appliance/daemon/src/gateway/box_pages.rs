@@ -2,30 +2,29 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use hyper::{
     Method, StatusCode,
     header::{self, HeaderValue},
 };
-use maud::html;
+use maud::{Markup, html};
 use proto::{
-    id::InfoHash,
-    magnet::{self, Pasted},
+    id::Target,
+    magnet::{self, Magnet, Pasted},
     name::{Address, TLD},
 };
 
 use super::{
     SiteSource,
     answer::Shared,
-    error_page, page,
-    reply::{self, Ask, Reply, Wall},
-    site::Visit,
-    special,
+    by_path, error_page, page,
+    reply::{self, Ask, Reply},
 };
 use crate::swarm::Hints;
 
 /// Is this path of the box's own names the gateway's?
 pub fn ours(path: &str) -> bool {
-    path == "/open" || path.starts_with("/btih/") || path.starts_with("/magnet:")
+    path == "/open" || path.starts_with("/magnet:") || by_path::is_path(path)
 }
 
 /// Answers the paths that are [`ours`]. `named`: the client reached us by a name that only PAC or DNS gives it, so it can
@@ -37,8 +36,10 @@ pub async fn serve<S: SiteSource>(shared: &Arc<Shared<S>>, ask: &Ask<'_>, named:
         Method::OPTIONS => return private(reply::text(StatusCode::NO_CONTENT, String::new())),
         _ => return private(error_page::refused(super::route::Refusal::Method).reply(ask)),
     }
-    if let Some(rest) = path.strip_prefix("/btih/") {
-        return by_path(shared, ask, rest, named).await;
+    match by_path::read(path) {
+        Some(Ok(place)) => return by_path::serve(shared, ask, place, named).await,
+        Some(Err(refusal)) => return private(by_path::malformed(refusal, ask)),
+        None => {}
     }
     let asked = ask.query_value("uri").unwrap_or_default();
     let text = match path {
@@ -56,88 +57,60 @@ fn private(mut reply: Reply) -> Reply {
     reply
 }
 
-/// `/btih/<hex>/…`: a redirect to the site's host for whoever can reach it, else the site in place, behind a wall,
-/// because all sites share this origin.
-async fn by_path<S: SiteSource>(shared: &Arc<Shared<S>>, ask: &Ask<'_>, rest: &str, named: bool) -> Reply {
-    let (digits, below) = rest
-        .split_once('/')
-        .map_or((rest, None), |(digits, below)| (digits, Some(below)));
-    let Some(ih) = InfoHash::from_hex(digits) else {
-        return error_page::refused(super::route::Refusal::Host).reply(ask);
-    };
-    let query = ask
-        .parts
-        .uri
-        .query()
-        .map(|query| format!("?{query}"))
-        .unwrap_or_default();
-    if named {
-        let below = below.unwrap_or_default();
-        return reply::redirect(
-            StatusCode::MOVED_PERMANENTLY,
-            &format!("http://{}/{below}{query}", host_of(ih)),
-        );
-    }
-    let base = format!("/btih/{ih}");
-    let Some(below) = below else {
-        return reply::redirect(StatusCode::PERMANENT_REDIRECT, &format!("{base}/{query}"));
-    };
-    let visit = Visit::new(shared, ask, ih, Wall::Path, base);
-    let inside = below.strip_prefix('.').and_then(|rest| rest.strip_prefix(TLD));
-    match inside.and_then(|rest| rest.strip_prefix('/')) {
-        Some(inside) => special::serve(&visit, inside).await,
-        None => visit.serve(&format!("/{below}")).await,
-    }
-}
-
-fn host_of(ih: InfoHash) -> String {
-    Address::Torrent(ih).host(TLD).unwrap_or_default()
-}
-
 /// What was pasted or handed over by a link: to the site, by the way the client can go.
 fn open<S: SiteSource>(shared: &Shared<S>, ask: &Ask<'_>, text: &str, named: bool) -> Reply {
     let pasted = match magnet::paste(text, &shared.names.domains) {
         Ok(pasted) => pasted,
         Err(why) => return error_page::not_understood(&why.to_string()).reply(ask),
     };
-    let (ih, path) = match pasted {
-        Pasted::Magnet(magnet) => {
-            let Some(ih) = magnet.infohash else {
-                return error_page::refused(super::route::Refusal::Later).reply(ask);
-            };
-            let hints = Hints {
-                peers: magnet.peers,
-                trackers: magnet.trackers,
-            };
-            shared.shelf.hint(ih, hints);
-            (ih, "/".to_owned())
-        }
-        Pasted::Site {
-            address: Address::Torrent(ih),
-            path,
-        } => (ih, path),
-        Pasted::Site { .. } => return error_page::refused(super::route::Refusal::Later).reply(ask),
+    let (address, path) = match pasted {
+        Pasted::Magnet(magnet) => match of_magnet(shared, magnet) {
+            Some(address) => (address, "/".to_owned()),
+            None => return error_page::not_understood("the magnet link names nothing to open").reply(ask),
+        },
+        Pasted::Site { address, path } => (address, path),
     };
-    let own = format!("http://{}{path}", host_of(ih));
-    if named && ask.page {
-        return onward(ih, &own);
+    let here = by_path::base(&address).map(|base| format!("{base}{path}"));
+    let own = address.host(TLD).map(|host| format!("http://{host}{path}"));
+    match (own, here) {
+        (Some(own), _) if named && ask.page => onward(&address, &own),
+        (Some(own), _) if named => reply::redirect(StatusCode::FOUND, &own),
+        (_, Some(here)) if named || !ask.page => reply::redirect(StatusCode::FOUND, &here),
+        (Some(own), None) if !ask.page => reply::redirect(StatusCode::FOUND, &own),
+        (own, here) => choice(&address, own.as_deref(), here.as_deref()),
     }
-    if named {
-        return reply::redirect(StatusCode::FOUND, &own);
+}
+
+/// The address a magnet leads to; its other parts are remembered. A key counts more than an infohash beside it, which is
+/// shown while the network is silent about the key.
+fn of_magnet<S: SiteSource>(shared: &Shared<S>, magnet: Magnet) -> Option<Address> {
+    let hints = Hints {
+        peers: magnet.peers,
+        trackers: magnet.trackers,
+    };
+    if let Some(ih) = magnet.infohash {
+        shared.shelf.hint(ih, hints);
     }
-    if !ask.page {
-        return reply::redirect(StatusCode::FOUND, &format!("/btih/{ih}{path}"));
+    match (magnet.key, magnet.infohash, magnet.infohash_v2) {
+        (Some(key), infohash, _) => {
+            let salt = magnet.salt;
+            if let Some(ih) = infohash {
+                shared.fallbacks.remember(Target(key.target(&salt)), ih);
+            }
+            Some(Address::Key { key, salt })
+        }
+        (None, Some(ih), _) => Some(Address::Torrent(ih)),
+        (None, None, v2) => v2.map(Address::TorrentV2),
     }
-    choice(ih, &own, &path)
 }
 
 /// A page that leads on: a form of ours may not be answered by a redirect to another origin (CSP form-action).
-fn onward(ih: InfoHash, own: &str) -> Reply {
+fn onward(address: &Address, own: &str) -> Reply {
     let html = page::page(
         "Open a site",
         html! {
             h1 { "Open a site" }
-            p { "Understood: the site with the infohash " code { (ih) } "." }
+            (understood(address))
             p { a.button href=(own) { "Open it" } }
         },
     );
@@ -148,18 +121,36 @@ fn onward(ih: InfoHash, own: &str) -> Reply {
 }
 
 /// The client came by address: nobody can know whether its browser uses the PAC, so the person chooses.
-fn choice(ih: InfoHash, own: &str, path: &str) -> Reply {
-    let here = format!("/btih/{ih}{path}");
+fn choice(address: &Address, own: Option<&str>, here: Option<&str>) -> Reply {
     let html = page::page(
         "Open a site",
         html! {
             h1 { "Open a site" }
-            p { "Understood: the site with the infohash " code { (ih) } "." }
-            p { a.button href=(own) { "Open it on its own address" } }
-            p.soft { "Everything works there. Needs the box's PAC address or DNS on this device." }
-            p { a href=(here) { "Open it here, in Safe mode" } }
-            p.soft { "Works on every device, without scripts." }
+            (understood(address))
+            @if let Some(own) = own {
+                p { a.button href=(own) { "Open it on its own address" } }
+                p.soft { "Everything works there. Needs the box's PAC address or DNS on this device." }
+            }
+            @if let Some(here) = here {
+                p { a href=(here) { "Open it here, in Safe mode" } }
+                p.soft { "Works on every device, without scripts." }
+            }
         },
     );
     reply::page(StatusCode::OK, page::CSP_BOX, html)
+}
+
+fn understood(address: &Address) -> Markup {
+    let (kind, text) = match address {
+        Address::Torrent(ih) => ("the site with the infohash ", ih.to_string()),
+        Address::TorrentV2(hash) => ("the site with the infohash ", HEXLOWER.encode(hash)),
+        Address::Key { key, .. } => (
+            "the newest site of the publisher with the key ",
+            HEXLOWER.encode(&key.0),
+        ),
+        Address::Item(target) => ("the item of the DHT at ", HEXLOWER.encode(target)),
+        Address::Domain(domain) => ("the site of the domain ", domain.clone()),
+        Address::Petname(name) => ("the site this home calls ", name.clone()),
+    };
+    html! { p { "Understood: " (kind) code { (text) } "." } }
 }

@@ -11,7 +11,11 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use proto::{id::InfoHash, metainfo::parse_info};
+use proto::{
+    id::{InfoHash, Target},
+    metainfo::parse_info,
+    name::Address,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -20,7 +24,7 @@ use tokio::{
 
 use super::{Config, OwnPages, OwnReply, OwnRequest, SiteSource};
 use crate::{
-    sites::Error,
+    sites::{Current, Error, Held, Item, Version},
     swarm::{Hints, Progress, Torrent},
     tasks::Tasks,
 };
@@ -36,6 +40,7 @@ pub struct Fixture {
     /// Files that nobody has.
     pub missing: Mutex<HashSet<(InfoHash, usize)>>,
     pub peers: Mutex<u32>,
+    pub known: super::fixture_records::Known,
 }
 
 impl Fixture {
@@ -135,6 +140,30 @@ impl SiteSource for Fixture {
             down_bps: 120_000,
             ..Progress::default()
         })
+    }
+
+    async fn current(
+        &self,
+        address: &Address,
+        local_only: bool,
+        deadline: Instant,
+    ) -> Result<Current, Error> {
+        self.known.current(address, local_only, deadline).await
+    }
+
+    async fn versions(&self, current: &Current) -> Result<Vec<Version>, Error> {
+        Ok(self.known.versions(current, |ih| self.held(ih)))
+    }
+
+    fn held(&self, ih: &InfoHash) -> Held {
+        match self.sites.get(ih) {
+            Some(_) => Held::Whole,
+            None => Held::Nothing,
+        }
+    }
+
+    async fn item(&self, target: Target, local_only: bool, deadline: Instant) -> Result<Item, Error> {
+        self.known.item(target, local_only, deadline).await
     }
 }
 

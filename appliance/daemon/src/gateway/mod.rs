@@ -5,32 +5,43 @@
 //!
 //! Reading order: `listen` (sockets, bounds), `wire` (each HTTP/1 head read once, strictly, by `proto::site::head`;
 //! deadlines), `route` (head -> what is asked, pure), `answer` (the way of a request), `opened` (sites kept open), `site` (a
-//! path of a site), `file` (a file's bytes), `special` (`/.btlink/…`), `archive` (ZIP and TAR), `box_pages` (sites on the
-//! box's own names), `own` (everything else there), `page` (look), `listing_page`, `progress_page`, `error_page` (the only place that knows status codes of
-//! troubles), `reply` (headers), `body`.
+//! path of a site), `file` (a file's bytes), `mutable` (addresses whose version changes), `shown` (their headers), `special`
+//! (`/.btlink/…`), `version_pages` (record and history), `archive` (ZIP and TAR), `item_page` (items of the DHT), `box_pages`
+//! (what is pasted on the box's own names), `by_path` (sites on them), `own` (everything else there), `page` (look),
+//! `listing_page`, `progress_page`, `error_page` (the only place that knows status codes of troubles), `reply` (headers),
+//! `body`.
 
 mod answer;
 mod archive;
 mod body;
 mod box_pages;
+mod by_path;
 mod error_page;
 mod file;
+mod item_page;
 mod listen;
 mod listing_page;
+mod mutable;
 mod opened;
 mod own;
 mod page;
 mod progress_page;
 mod reply;
 mod route;
+mod shown;
 mod site;
 mod special;
+mod version_pages;
 mod wire;
 
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod fixture_records;
+#[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod mutable_tests;
 #[cfg(test)]
 mod page_tests;
 #[cfg(test)]
@@ -47,11 +58,14 @@ use std::{
 use bytes::Bytes;
 pub use own::{OwnPages, OwnReply, OwnRequest};
 pub use page::{CSP_BOX, STYLE};
-use proto::id::InfoHash;
+use proto::{
+    id::{InfoHash, Target},
+    name::Address,
+};
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
-    sites::{Error, Site, Sites},
+    sites::{Current, Error, Held, Item, Site, Sites, Version},
     swarm::{Hints, Progress, Torrent},
     tasks::Tasks,
 };
@@ -79,6 +93,20 @@ pub trait SiteSource: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Bytes, Error>> + Send;
     fn held_bytes(&self, site: &Self::Site, file: usize) -> u64;
     fn progress(&self, ih: InfoHash) -> Option<Progress>;
+    fn current(
+        &self,
+        address: &Address,
+        local_only: bool,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Current, Error>> + Send;
+    fn versions(&self, current: &Current) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
+    fn held(&self, ih: &InfoHash) -> Held;
+    fn item(
+        &self,
+        target: Target,
+        local_only: bool,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Item, Error>> + Send;
 }
 
 impl SiteSource for Sites {
@@ -115,6 +143,27 @@ impl SiteSource for Sites {
 
     fn progress(&self, ih: InfoHash) -> Option<Progress> {
         Sites::progress(self, ih)
+    }
+
+    async fn current(
+        &self,
+        address: &Address,
+        local_only: bool,
+        deadline: Instant,
+    ) -> Result<Current, Error> {
+        Sites::current(self, address, local_only, deadline).await
+    }
+
+    async fn versions(&self, current: &Current) -> Result<Vec<Version>, Error> {
+        Sites::versions(self, current).await
+    }
+
+    fn held(&self, ih: &InfoHash) -> Held {
+        Sites::held(self, ih)
+    }
+
+    async fn item(&self, target: Target, local_only: bool, deadline: Instant) -> Result<Item, Error> {
+        Sites::item(self, target, local_only, deadline).await
     }
 }
 

@@ -10,20 +10,52 @@ use proto::{id::InfoHash, metainfo::Info, site::listing};
 use super::{
     page,
     reply::{self, Ask, Reply},
+    shown::Shown,
 };
 use crate::swarm::Progress;
 
 /// Seconds between looks. Shorter: the page opens sooner. Longer: fewer requests while a swarm is slow.
 const AGAIN_SECS: &str = "2";
 
-/// 202. `info`: the list of files is known already.
-pub fn reply(ask: &Ask<'_>, ih: &InfoHash, info: Option<&Info>, progress: Option<&Progress>) -> Reply {
-    let html = draw(&stop_link(ask), ih, info, progress);
+/// What is known of the version that is waited for.
+pub struct Known<'a> {
+    /// The list of files.
+    pub info: Option<&'a Info>,
+    pub progress: Option<&'a Progress>,
+    /// How the reader came to this version, when not by its infohash.
+    pub shown: Option<&'a Shown>,
+    /// The way to an earlier version that is here.
+    pub earlier: Option<String>,
+}
+
+/// 202.
+pub fn reply(ask: &Ask<'_>, ih: &InfoHash, known: &Known<'_>) -> Reply {
+    let mut reply = accepted(draw(&stop_link(ask), ih, known));
+    let headers = reply.headers_mut();
+    headers.insert(reply::X_BT_ROOTS, reply::value(&ih.to_string()));
+    reply
+}
+
+/// 202: which version a publisher's key or a domain means is not known yet.
+pub fn asking(ask: &Ask<'_>) -> Reply {
+    let html = page::page(
+        "Looking for the newest version",
+        html! {
+            h1 { "Looking for the newest version" }
+            p { "Asking the network for this publisher's newest record." }
+            progress {}
+            p { "This page looks again by itself every two seconds. " a href=(stop_link(ask)) { "Stop waiting" } }
+            footer.soft { "Granary" }
+        },
+    );
+    accepted(html)
+}
+
+fn accepted(html: String) -> Reply {
     let mut reply = reply::page(StatusCode::ACCEPTED, page::CSP, html);
     let headers = reply.headers_mut();
     headers.insert(header::REFRESH, HeaderValue::from_static(AGAIN_SECS));
     headers.insert(header::RETRY_AFTER, HeaderValue::from_static(AGAIN_SECS));
-    headers.insert(reply::X_BT_ROOTS, reply::value(&ih.to_string()));
     reply
 }
 
@@ -35,13 +67,15 @@ fn stop_link(ask: &Ask<'_>) -> String {
     }
 }
 
-fn draw(stop: &str, ih: &InfoHash, info: Option<&Info>, progress: Option<&Progress>) -> String {
+fn draw(stop: &str, ih: &InfoHash, known: &Known<'_>) -> String {
+    let (info, progress) = (known.info, known.progress);
     let peers = progress.map_or(0, |progress| progress.peers);
     let title = info.map_or_else(|| format!("Looking for {}", ih.short()), |info| info.name.clone());
     page::page(
         &title,
         html! {
             h1 { (title) }
+            @if let Some(found) = known.shown.and_then(Shown::found) { p { (found) } }
             p { (words(peers, info.is_some())) }
             @match (info, progress) {
                 (Some(info), Some(progress)) if progress.pieces > 0 => {
@@ -59,6 +93,7 @@ fn draw(stop: &str, ih: &InfoHash, info: Option<&Info>, progress: Option<&Progre
                 }
             }
             p { "This page looks again by itself every two seconds. " a href=(stop) { "Stop waiting" } }
+            @if let Some(earlier) = &known.earlier { p { a href=(earlier) { "Open an earlier version meanwhile" } } }
             footer.soft { "Granary · " code { (ih) } }
         },
     )

@@ -18,6 +18,8 @@ pub type Reply = Response<Body>;
 pub const X_REASON: HeaderName = HeaderName::from_static("x-reason");
 pub const X_BT_PATH: HeaderName = HeaderName::from_static("x-bt-path");
 pub const X_BT_ROOTS: HeaderName = HeaderName::from_static("x-bt-roots");
+pub const X_BT_SEQ: HeaderName = HeaderName::from_static("x-bt-seq");
+pub const X_BT_CHECKED: HeaderName = HeaderName::from_static("x-bt-checked");
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "X-Bt-Path, X-Bt-Roots, X-Bt-Seq, X-Bt-Checked, X-Reason, ETag, Link, Content-Length, Content-Range, Accept-Ranges",

@@ -41,8 +41,8 @@ pub struct Head<'a> {
 /// What is asked, and by which way the client came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// A site on its own host.
-    Site(InfoHash),
+    /// A site or an item on its own host.
+    Site(Address),
     /// The box's own names: start page, status, path gateway. `named`: under the suffix or by proxy, so the client can
     /// reach sites' own hosts too.
     Own {
@@ -73,8 +73,6 @@ pub enum Refusal {
     NoTls,
     /// 404: a name under the suffix that nobody has given a meaning.
     NoSuchName,
-    /// 501: an address form that is known but cannot be opened yet (keys, immutable items, linked domains).
-    Later,
     /// 405.
     Method,
     /// 421: an ordinary name on our port: DNS rebinding, or a stray record.
@@ -101,7 +99,7 @@ fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
         return Ok(Route::Pac);
     }
     if let (true, None, Some(hash)) = (reads, head.authority, head.host.and_then(plain_site)) {
-        return Ok(Route::Site(hash));
+        return Ok(Route::Site(Address::Torrent(hash)));
     }
     if by_proxy
         && !head
@@ -129,16 +127,8 @@ fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
         Place::Site {
             respelled: Some(to), ..
         } => Ok(Route::Respelled(to)),
-        Place::Site {
-            address: Address::Torrent(hash),
-            ..
-        } => Ok(Route::Site(hash)),
-        Place::Site {
-            address: Address::Petname(_),
-            ..
-        }
-        | Place::Nobody => Err(Refusal::NoSuchName),
-        Place::Site { .. } => Err(Refusal::Later),
+        Place::Site { address, .. } => Ok(Route::Site(address)),
+        Place::Nobody => Err(Refusal::NoSuchName),
         Place::Old(new) => Ok(Route::Moved(new)),
         Place::Elsewhere if by_proxy => Err(Refusal::NotOurs),
         Place::Elsewhere => Err(Refusal::Stranger),
@@ -175,13 +165,15 @@ fn foreign_scheme(head: &Head<'_>, names: &Names) -> Refusal {
     }
 }
 
-/// The host both places agree on, lower case, without port.
+/// The host both places agree on, without port, in the letters it came in: keys have one spelling.
 fn one_host(head: &Head<'_>) -> Result<String, Refusal> {
     let named = head.authority.or(head.host).ok_or(Refusal::Host)?;
     let (host, port) = split_port(named).ok_or(Refusal::Host)?;
     if let (Some(_), Some(second)) = (head.authority, head.host) {
         let (other, other_port) = split_port(second).ok_or(Refusal::Host)?;
-        let differ = other.trim_end_matches('.') != host.trim_end_matches('.');
+        let differ = !other
+            .trim_end_matches('.')
+            .eq_ignore_ascii_case(host.trim_end_matches('.'));
         if differ || other_port.unwrap_or(80) != port.unwrap_or(80) {
             return Err(Refusal::Host);
         }
@@ -189,7 +181,7 @@ fn one_host(head: &Head<'_>) -> Result<String, Refusal> {
     Ok(host)
 }
 
-/// Splits `host[:port]`, the host in lower case; `None` when either breaks the grammar. No user information, no empty host, no port 0.
+/// Splits `host[:port]`; `None` when either breaks the grammar. No user information, no empty host, no port 0.
 fn split_port(text: &str) -> Option<(String, Option<u16>)> {
     if text.len() > 262 || text.contains('@') {
         return None;
@@ -216,7 +208,7 @@ fn split_port(text: &str) -> Option<(String, Option<u16>)> {
         }
         _ => return None,
     };
-    (!host.is_empty() && host != ".").then(|| (host.to_ascii_lowercase(), port))
+    (!host.is_empty() && host != ".").then(|| (host.to_owned(), port))
 }
 
 /// Letters, digits, `-` and `_` in labels of 1–63; one final dot allowed; at most 253.

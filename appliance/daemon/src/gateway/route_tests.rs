@@ -1,6 +1,6 @@
 //! The table of Host, absolute-form and CONNECT abuse: every row is one request head and what it may lead to.
 
-use proto::name::Domains;
+use proto::name::{Address, Domains};
 
 use super::{
     fixture::IH,
@@ -42,7 +42,7 @@ fn connect(authority: &str) -> Route {
 }
 
 fn site() -> Route {
-    Route::Site(proto::id::InfoHash::from_hex(IH).unwrap())
+    Route::Site(Address::Torrent(proto::id::InfoHash::from_hex(IH).unwrap()))
 }
 
 /// Never anything but a refusal.
@@ -307,27 +307,58 @@ fn other_methods_schemes_and_addresses_are_refused() {
         refused(&ask("GET", (None, None, "*"), Some("btlink"))),
         Refusal::Target
     );
-    let key = "3bkn7umqo2g90xy96r2wpyrlu5j7n6s8ii3eoz4ra5nv45hh6m-pk.btlink";
     for (host, want) in [
-        (key, Refusal::Later),
-        (
-            "2vesxkooyo81zwg9fx247400tucvssgm2ux7a7q4n15emnikgh-ih.btlink",
-            Refusal::Later,
-        ),
-        (
-            "cc3f9d90b572172053626f9980ce261a850d050b-44.btlink",
-            Refusal::Later,
-        ),
-        ("chromecast-link-dl.btlink", Refusal::Later),
-        ("alice.btlink", Refusal::NoSuchName),
         ("wpad.btlink", Refusal::NoSuchName),
         ("localhost.btlink", Refusal::NoSuchName),
         ("!-ih.btlink", Refusal::Host),
+        ("x-44.btlink", Refusal::Host),
+        ("-pk.btlink", Refusal::Host),
+        ("nodots-dl.btlink", Refusal::Host),
     ] {
-        let got = refused(&origin(host));
-        assert!(
-            got == want || want == Refusal::Later && got == Refusal::Host,
-            "{host}: {got:?}"
-        );
+        assert_eq!(refused(&origin(host)), want, "{host}");
     }
+}
+
+#[test]
+fn each_kind_of_address_has_one_spelling() {
+    let key = "3bkn7umqo2g90xy96r2wpyrlu5j7n6s8ii3eoz4ra5nv45hh6m";
+    let base32 = "qvb5hzqrl4hzrskea55eje642vb6jhdtt7mzqvikd5quvm3o2y7a";
+    let zbase32 = "oib783otmh83t1kry77rjr6h4ib6j8duu9c3oiekd7owic5q4a9y";
+    for host in [
+        format!("{key}-pk.btlink"),
+        format!("blog-{key}-pk.btlink"),
+        format!("blog.{key}-pk.btlink"),
+        format!("ff-{key}-pkx.btlink"),
+        "2vesxkooyo81zwg9fx247400tucvssgm2ux7a7q4n15emnikgh-ih.btlink".into(),
+        "cc3f9d90b572172053626f9980ce261a850d050b-44.btlink".into(),
+        "chromecast-link-dl.btlink".into(),
+        "alice.btlink".into(),
+    ] {
+        assert!(
+            matches!(origin(&host), Route::Site(_)),
+            "{host}: {:?}",
+            origin(&host)
+        );
+        assert!(matches!(absolute(&host), Route::Site(_)), "{host}");
+        let dotted = Route::Respelled(host.clone());
+        assert_eq!(origin(&format!("{host}.")), dotted, "{host}");
+    }
+    for (other, canonical) in [
+        (format!("{base32}-pk.btlink"), format!("{key}-pk.btlink")),
+        (format!("{zbase32}-pk.btlink"), format!("{key}-pk.btlink")),
+        (
+            format!("{}-PK.btlink", key.to_uppercase()),
+            format!("{key}-pk.btlink"),
+        ),
+        (
+            format!("blog.{base32}-pk.btlink"),
+            format!("blog.{key}-pk.btlink"),
+        ),
+        (format!("n-{base32}-pk.btlink"), format!("n-{key}-pk.btlink")),
+    ] {
+        assert_eq!(origin(&other), Route::Respelled(canonical.clone()), "{other}");
+        assert_eq!(absolute(&other), Route::Respelled(canonical), "{other}");
+    }
+    let old = format!("blog.{key}.pk.bt");
+    assert_eq!(origin(&old), Route::Moved(format!("blog.{key}-pk.btlink")));
 }

@@ -16,13 +16,15 @@ use tokio::time::Instant;
 
 use super::{
     SiteSource,
-    answer::Shared,
+    answer::{Shared, special_path},
     error_page, listing_page,
     opened::{NotOpen, Opened},
     progress_page,
     reply::{self, Ask, Reply, Wall},
+    shown::{Shown, version_link},
+    special,
 };
-use crate::sites::Error;
+use crate::sites::{Error, Held};
 
 /// A person gets the progress page after this.
 const PATIENCE_PAGE: Duration = Duration::from_secs(2);
@@ -38,6 +40,8 @@ pub struct Visit<'a, S: SiteSource> {
     pub base: String,
     /// Until when the reader is kept waiting.
     pub until: Instant,
+    /// How the reader came to this version, when not by its infohash.
+    pub shown: Option<&'a Shown>,
 }
 
 impl<'a, S: SiteSource> Visit<'a, S> {
@@ -50,6 +54,15 @@ impl<'a, S: SiteSource> Visit<'a, S> {
             wall,
             base,
             until: Instant::now() + patience,
+            shown: None,
+        }
+    }
+
+    /// Answers for `raw`, the path within the site, the special ones included.
+    pub async fn serve_any(&self, raw: &str) -> Reply {
+        match special_path(raw) {
+            Some(rest) => special::serve(self, rest).await,
+            None => self.serve(raw).await,
         }
     }
 
@@ -103,7 +116,13 @@ impl<'a, S: SiteSource> Visit<'a, S> {
 
     pub fn progress(&self, opened: Option<&Opened<S>>) -> Reply {
         let progress = self.shared.shelf.source().progress(self.ih);
-        progress_page::reply(self.ask, &self.ih, opened.map(Opened::info), progress.as_ref())
+        let known = progress_page::Known {
+            info: opened.map(Opened::info),
+            progress: progress.as_ref(),
+            shown: self.shown,
+            earlier: self.earlier(),
+        };
+        progress_page::reply(self.ask, &self.ih, &known)
     }
 
     pub fn trouble(&self, err: &Error, known: bool) -> Reply {
@@ -111,9 +130,24 @@ impl<'a, S: SiteSource> Visit<'a, S> {
         let known = error_page::Known {
             metadata: known,
             progress: progress.as_ref(),
-            record: None,
+            record: self.shown.and_then(|shown| shown.current.record.as_deref()),
         };
-        error_page::of_site(err, known).reply(self.ask)
+        let trouble = error_page::of_site(err, known);
+        match self.earlier() {
+            Some(link) => trouble.link(link, "Open an earlier version").reply(self.ask),
+            None => trouble.reply(self.ask),
+        }
+    }
+
+    /// The way to the newest other version of this address of which something is here.
+    fn earlier(&self) -> Option<String> {
+        let row = self.shown?.current.record.as_ref()?;
+        let source = self.shared.shelf.source();
+        let mut others = row.history.iter().filter_map(|one| one.infohash);
+        let here =
+            |ih: &InfoHash| *ih != self.ih && !matches!(source.held(ih), Held::Nothing | Held::Part(0));
+        let earlier = others.find(here)?;
+        Some(version_link(self.ask.path(), &earlier))
     }
 
     fn moved(&self, to: &str) -> Reply {

@@ -58,25 +58,27 @@ fn info<S: SiteSource>(visit: &Visit<'_, S>, opened: &Opened<S>) -> Reply {
             .map(|file| source.held_bytes(&opened.site, file))
             .sum::<u64>()
     });
-    json(
-        visit,
-        &json!({
-            "infohash": visit.ih.to_string(),
-            "infohash_v2": info.infohash_v2.map(|hash| data_encoding::HEXLOWER.encode(&hash)),
-            "name": info.name,
-            "size": info.total,
-            "files": opened.tree.len(),
-            "pieces": info.pieces.len(),
-            "piece_length": info.piece_length,
-            "private": info.private,
-            "held_bytes": held,
-            "peers": progress.peers,
-            // An address by infohash has neither a sequence number nor anything to check again.
-            "seq": null,
-            "first_seen": null,
-            "last_checked": null,
-        }),
-    )
+    let mut value = json!({
+        "infohash": visit.ih.to_string(),
+        "infohash_v2": info.infohash_v2.map(|hash| data_encoding::HEXLOWER.encode(&hash)),
+        "name": info.name,
+        "size": info.total,
+        "files": opened.tree.len(),
+        "pieces": info.pieces.len(),
+        "piece_length": info.piece_length,
+        "private": info.private,
+        "held_bytes": held,
+        "peers": progress.peers,
+        // An address by infohash has neither a sequence number nor anything to check again.
+        "seq": null,
+        "first_seen": null,
+        "last_checked": null,
+        "copies": null,
+    });
+    if let Some(shown) = visit.shown {
+        shown.tell(&mut value);
+    }
+    json(visit, &value)
 }
 
 fn versions<S: SiteSource>(visit: &Visit<'_, S>) -> Reply {

@@ -121,10 +121,12 @@ impl Sites {
         let followed = self.followed(&target)?;
         let known = self.db.store().record(&target).map_err(unavailable)?;
         let now = self.clock.now_secs();
+        // A record that came just now was asked for just now, by whichever way it came.
+        let age = |row: &RecordRow| now.saturating_sub(row.last_checked.max(row.last_changed));
         let (row, stale) = match known {
             Some(row) => {
                 let since_change = now.saturating_sub(row.last_changed);
-                let stale = now.saturating_sub(row.last_checked) > cache::record_fresh_secs(since_change);
+                let stale = age(&row) > cache::record_fresh_secs(since_change);
                 if stale && !local_only {
                     self.records.behind(target, self.look(key, salt.clone()));
                 }
@@ -139,16 +141,18 @@ impl Sites {
                 (found.ok_or(Error::NoRecord(target))?, false)
             }
         };
-        let newest = match row.item.meaning() {
-            Meaning::Torrent(infohash) => infohash,
-            other => return Err(Error::NotASite(no_torrent(&other).into())),
-        };
         let whole = followed.and_then(|row| row.whole);
+        let newest = match (row.item.meaning(), whole) {
+            (Meaning::Torrent(infohash), _) => infohash,
+            // What the household holds stays readable when its publisher puts something else.
+            (_, Some(whole)) => whole,
+            (other, None) => return Err(Error::NotASite(no_torrent(&other).into())),
+        };
         let infohash = whole.unwrap_or(newest);
         Ok(Current {
             infohash,
             address: Address::Key { key, salt },
-            age_secs: now.saturating_sub(row.last_checked),
+            age_secs: age(&row),
             record: Some(Box::new(row)),
             link: None,
             stale,

@@ -28,6 +28,11 @@ pub struct Version {
 }
 
 impl Sites {
+    /// How much of a torrent is here; reads one row.
+    pub fn held(&self, ih: &InfoHash) -> Held {
+        self.db.store().site(ih).map_or(Held::Nothing, held)
+    }
+
     /// What is known of the history of this address, newest first: at most 50.
     pub async fn versions(&self, current: &Current) -> Result<Vec<Version>, Error> {
         let mut versions: Vec<Version> = match &current.record {

@@ -5,6 +5,7 @@
 //! `scan` reads without building a tree, for documents as large as torrents; [`parse`] is for messages.
 
 pub mod scan;
+pub mod show;
 
 use thiserror::Error;
 

@@ -4,7 +4,7 @@
 mod site;
 
 use hyper::{StatusCode, header};
-use maud::html;
+use maud::{Markup, html};
 use proto::name::TLD;
 
 pub use site::{Known, of_site};
@@ -34,6 +34,8 @@ pub struct Trouble {
     retry_secs: Option<u32>,
     /// A way on: address and words.
     link: Option<(String, &'static str)>,
+    /// What a page shows below the words.
+    more: Option<Markup>,
 }
 
 impl Trouble {
@@ -52,6 +54,7 @@ impl Trouble {
             can,
             retry_secs: None,
             link: None,
+            more: None,
         }
     }
 
@@ -62,6 +65,11 @@ impl Trouble {
 
     pub fn link(mut self, to: impl Into<String>, words: &'static str) -> Self {
         self.link = Some((to.into(), words));
+        self
+    }
+
+    pub fn with(mut self, more: Markup) -> Self {
+        self.more = Some(more);
         self
     }
 
@@ -104,6 +112,7 @@ impl Trouble {
                 @if let Some((to, words)) = &self.link {
                     p { a.button href=(to) { (words) } }
                 }
+                @if let Some(more) = &self.more { (more) }
                 footer.soft { "Granary" @if self.status != StatusCode::OK { " · " (self.status.as_str()) } }
             },
         )
@@ -118,7 +127,7 @@ pub fn refused(refusal: Refusal) -> Trouble {
             "This address is not well formed",
             "The host name of this address breaks a rule.",
             "Nothing was looked up.",
-            "Check the address: 40 hexadecimal digits, then -ih and our top-level domain.",
+            "Check the address: it ends in -ih, -pk, -44 or -dl and our top-level domain, or is a name of this home.",
         ),
         Refusal::Target => Trouble::new(
             400,
@@ -155,14 +164,6 @@ pub fn refused(refusal: Refusal) -> Trouble {
             "No site is known under this name.",
             "Nothing was asked outside this home.",
             "Check the spelling, or paste the site's magnet link on the box's start page.",
-        )
-        .link(start_page(), START),
-        Refusal::Later => Trouble::new(
-            501,
-            "This kind of address comes later",
-            "The address is understood, but this release opens only addresses with 40 hexadecimal digits and -ih.",
-            "Nothing was looked up.",
-            "If you know the site's magnet link or infohash, open that on the box's start page.",
         )
         .link(start_page(), START),
         Refusal::Method => Trouble::new(
@@ -250,6 +251,30 @@ pub fn nothing_special(happened: &'static str, base: &str) -> Trouble {
     .link(format!("{base}/"), "Open the first page")
 }
 
+/// `?btlink-version=` names none of this address's versions.
+pub fn no_such_version(base: &str) -> Trouble {
+    Trouble::new(
+        404,
+        "No such version of this site",
+        "The publisher's history as this box knows it has no version of this number or infohash.",
+        "Nothing was looked up.",
+        "Choose another version, or open the newest one.",
+    )
+    .link(format!("{base}/"), "Open the newest version")
+}
+
+pub fn no_item() -> Trouble {
+    Trouble::new(
+        504,
+        "Nobody has this item",
+        "Nobody in the BitTorrent network answered with this item.",
+        "The network was asked.",
+        "Try again later: items vanish two hours after somebody last put them.",
+    )
+    .link("", AGAIN)
+    .retry(30)
+}
+
 /// `Cache-Control: only-if-cached` and not all of it is held. 412, as Kubo answers; RFC 9111 would say 504, which here
 /// always means that the swarm was asked.
 pub fn not_stored() -> Trouble {
@@ -311,7 +336,7 @@ pub fn not_understood(why: &str) -> Trouble {
         "This cannot be opened",
         format!("What was pasted opens no site: {why}."),
         "Nothing was looked up.",
-        "Paste a magnet link, 40 hexadecimal digits, or a site's address.",
+        "Paste a magnet link, an infohash, a publisher's key, or a site's address.",
     )
     .link("/", "Try again")
 }
