@@ -242,3 +242,7 @@ fn is_dns_message(bytes: &[u8]) -> bool {
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     header[2] & 0x80 != 0 && count(4) == 0 && count(6) > 0
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

@@ -174,3 +174,7 @@ impl Gather {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "gather_tests.rs"]
+mod tests;

@@ -262,7 +262,7 @@ fn overtaken(known: &Mutable, item: &Mutable, cas: Option<i64>) -> Result<(), (C
     }
     match judge(Some((known.seq, &known.value)), item) {
         Verdict::New | Verdict::Newer | Verdict::Same => Ok(()),
-        Verdict::Older => Err((Code::SeqTooLow, "sequence number less than current")),
+        Verdict::Older => Err((Code::SeqTooLow, "sequence number less than current.")),
         Verdict::Conflict => Err((Code::SeqTooLow, "another value has this sequence number")),
     }
 }
@@ -312,3 +312,7 @@ fn read_row(raw: &[u8]) -> Option<Item> {
     record::check_value(value).ok()?;
     Some(Item::Immutable(value.to_vec()))
 }
+
+#[cfg(test)]
+#[path = "items_tests.rs"]
+mod tests;

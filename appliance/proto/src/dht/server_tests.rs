@@ -8,6 +8,9 @@ use crate::dht::{
     limits, peers,
 };
 
+#[path = "server_item_tests.rs"]
+mod item_tests;
+
 struct House {
     server: Server,
     v4: Table,
@@ -64,6 +67,10 @@ impl House {
     }
 
     fn ask(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<Vec<u8>, Dropped> {
+        self.ask_at(from, datagram, Duration::ZERO)
+    }
+
+    fn ask_at(&mut self, from: SocketAddr, datagram: &[u8], now: Duration) -> Result<Vec<u8>, Dropped> {
         let message = decode(datagram).expect("a message");
         let Body::Query(query) = &message.body else {
             panic!("a query")
@@ -82,8 +89,7 @@ impl House {
             policy: &self.policy,
             version: b"GY\0\x01",
         };
-        self.server
-            .answer(&asked, &view, Duration::ZERO, &mut self.random)
+        self.server.answer(&asked, &view, now, &mut self.random)
     }
 
     fn query(&mut self, from: SocketAddr, ask: Ask<'_>, want: Want) -> (Vec<u8>, usize) {

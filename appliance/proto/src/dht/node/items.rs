@@ -60,6 +60,9 @@ impl Node {
         if checked.is_err() {
             return self.refuse_job(wish);
         }
+        if let Wish::Put(putting) = &wish {
+            self.server.items.renew(&putting.item, now);
+        }
         self.start_job(Id::from(target), wish, now)
     }
 
