@@ -25,7 +25,7 @@ pub mod silence;
 pub mod token;
 
 #[cfg(test)]
-mod simulation_tests;
+mod simulation;
 
 /// Contacts per bucket and nodes per answer (BEP 5).
 pub const K: usize = 8;

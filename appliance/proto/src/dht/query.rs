@@ -22,6 +22,9 @@ const TOKEN_LEN_MAX: usize = 128;
 const CONTACTS_MAX: usize = 16;
 /// Of the [`K`] nodes that decide, at most so many whose id is not bound to their address (BEP 42), while others exist.
 const UNSECURE_MAX: usize = K / 2;
+/// So many answers show how fast this network is, and no query is given less time than this.
+const ANSWERS_MIN: usize = 3;
+const PATIENCE_MIN: Duration = Duration::from_millis(1);
 /// Candidates of one /24 or /48, and of one address.
 const NEIGHBOURS_MAX: usize = 2;
 
@@ -38,6 +41,7 @@ pub enum Step {
 enum State {
     New,
     Asked {
+        sent: Duration,
         slow: Duration,
         lost: Duration,
     },
@@ -73,6 +77,13 @@ pub struct Lookup {
     spread: bool,
     candidates: Vec<Candidate>,
     queries: usize,
+    /// Of the [`K`] that decide, so many must have answered.
+    enough: usize,
+    /// Asked, when, and slow now; until somebody takes them.
+    late: Vec<(SocketAddr, Duration)>,
+    /// How long the slowest answer took, and how many there were.
+    slowest: Duration,
+    answers: usize,
 }
 
 impl Lookup {
@@ -83,6 +94,10 @@ impl Lookup {
             spread,
             candidates: Vec::new(),
             queries: 0,
+            enough: K,
+            late: Vec::new(),
+            slowest: Duration::ZERO,
+            answers: 0,
         };
         seeds.iter().for_each(|seed| lookup.add(seed));
         for addr in routers.iter().take(K) {
@@ -97,6 +112,14 @@ impl Lookup {
             }
         }
         lookup
+    }
+
+    /// Ends when all but one of the deciding nodes have answered: enough to read what eight nodes keep, too few to store.
+    pub fn hasty(self) -> Self {
+        Self {
+            enough: K - 1,
+            ..self
+        }
     }
 
     pub fn target(&self) -> Id {
@@ -115,6 +138,11 @@ impl Lookup {
             .count()
     }
 
+    /// Nodes that have become slow since the last call, and when they were asked.
+    pub fn take_late(&mut self) -> Vec<(SocketAddr, Duration)> {
+        std::mem::take(&mut self.late)
+    }
+
     /// `slow` is how long an answer usually takes. After `Ask` the query counts as sent; call again until `Wait` or `Done`.
     pub fn tick(&mut self, now: Duration, slow: Duration) -> Step {
         self.age(now);
@@ -130,9 +158,11 @@ impl Lookup {
             .find(|at| self.candidates[*at].state == State::New);
         if let Some(at) = next.filter(|_| under_way < ALPHA && self.queries < QUERIES_MAX) {
             self.queries += 1;
+            let patience = self.patience(slow);
             let candidate = &mut self.candidates[at];
             candidate.state = State::Asked {
-                slow: now + slow,
+                sent: now,
+                slow: now + patience,
                 lost: now + slow * 4,
             };
             return Step::Ask(candidate.addr);
@@ -141,7 +171,7 @@ impl Lookup {
             .iter()
             .filter(|at| self.candidates[**at].state == State::Answered)
             .count();
-        if answered == K || (answered == window.len() && !self.waiting()) {
+        if answered >= self.enough || (answered == window.len() && !self.waiting()) {
             return Step::Done;
         }
         match self.candidates.iter().filter_map(Candidate::deadline).min() {
@@ -151,7 +181,13 @@ impl Lookup {
     }
 
     /// Contacts and the token from `from`, which has to be one we asked: false when it is not.
-    pub fn on_reply(&mut self, from: &Contact, token: Option<&[u8]>, contacts: &[Contact]) -> bool {
+    pub fn on_reply(
+        &mut self,
+        from: &Contact,
+        token: Option<&[u8]>,
+        contacts: &[Contact],
+        now: Duration,
+    ) -> bool {
         let asked = |c: &Candidate| !matches!(c.state, State::New | State::Answered);
         let found = self
             .candidates
@@ -159,6 +195,10 @@ impl Lookup {
             .position(|c| c.addr == from.addr && asked(c));
         let Some(at) = found else { return false };
         let mut candidate = self.candidates.remove(at);
+        if let State::Asked { sent, .. } = candidate.state {
+            self.slowest = self.slowest.max(now.saturating_sub(sent));
+            self.answers += 1;
+        }
         candidate.state = State::Answered;
         let token = token.filter(|token| token.len() <= TOKEN_LEN_MAX);
         candidate.token = token.unwrap_or_default().to_vec();
@@ -215,6 +255,15 @@ impl Lookup {
         chosen.take(K).collect()
     }
 
+    /// How long a query of now may take before it holds nobody up: what answers usually take, and less where those of
+    /// this very lookup came at once.
+    fn patience(&self, slow: Duration) -> Duration {
+        if self.answers < ANSWERS_MIN {
+            return slow;
+        }
+        slow.min((self.slowest * 3).max(PATIENCE_MIN))
+    }
+
     fn waiting(&self) -> bool {
         self.candidates.iter().any(|c| c.deadline().is_some())
     }
@@ -222,7 +271,10 @@ impl Lookup {
     fn age(&mut self, now: Duration) {
         for candidate in &mut self.candidates {
             candidate.state = match candidate.state {
-                State::Asked { slow, lost } if now >= slow => State::Slow { lost },
+                State::Asked { slow, lost, sent } if now >= slow => {
+                    self.late.push((candidate.addr, sent));
+                    State::Slow { lost }
+                }
                 State::Slow { lost } if now >= lost => State::Lost,
                 _ => continue,
             };

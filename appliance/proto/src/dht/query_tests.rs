@@ -21,10 +21,13 @@ fn world(count: u32, random: &mut Random) -> Vec<Contact> {
 }
 
 fn closest(world: &[Contact], target: &Id, max: usize) -> Vec<Contact> {
-    let mut sorted = world.to_vec();
-    sorted.sort_by_key(|c| c.id.distance(target));
-    sorted.truncate(max);
-    sorted
+    let mut near: Vec<_> = world.iter().map(|c| (c.id.distance(target), *c)).collect();
+    if near.len() > max {
+        near.select_nth_unstable_by_key(max, |(distance, _)| *distance);
+    }
+    near.truncate(max);
+    near.sort_unstable_by_key(|(distance, _)| *distance);
+    near.into_iter().map(|(_, contact)| contact).collect()
 }
 
 /// Runs a lookup in which every node answers after 50 ms with what `answer` says, or never. Returns how long it took.
@@ -48,7 +51,7 @@ fn run(
                 Some(key) if key.0 <= until => {
                     now = key.0;
                     let (from, contacts) = replies.remove(&key).expect("just seen");
-                    lookup.on_reply(&from, Some(b"token"), &contacts);
+                    lookup.on_reply(&from, Some(b"token"), &contacts, now);
                 }
                 _ => now = until,
             },
@@ -208,16 +211,19 @@ fn only_who_was_asked_is_believed() {
     let mut random = Random::new([6; 32]);
     let world = world(3, &mut random);
     let mut lookup = Lookup::new(Id([0; 20]), &world[..1], &[], true);
-    assert!(!lookup.on_reply(&world[0], None, &world), "not asked yet");
+    assert!(
+        !lookup.on_reply(&world[0], None, &world, SLOW / 4),
+        "not asked yet"
+    );
     assert_eq!(lookup.tick(Duration::ZERO, SLOW), Step::Ask(world[0].addr));
-    assert!(!lookup.on_reply(&world[1], None, &world));
-    assert!(lookup.on_reply(&world[0], None, &world));
-    assert!(!lookup.on_reply(&world[0], None, &world), "only once");
+    assert!(!lookup.on_reply(&world[1], None, &world, SLOW / 4));
+    assert!(lookup.on_reply(&world[0], None, &world, SLOW / 4));
+    assert!(!lookup.on_reply(&world[0], None, &world, SLOW / 4), "only once");
     // A late answer still counts.
     let Step::Ask(addr) = lookup.tick(Duration::ZERO, SLOW) else {
         panic!("asks on")
     };
     lookup.tick(SLOW * 2, SLOW);
     let late = world.iter().find(|c| c.addr == addr).expect("known");
-    assert!(lookup.on_reply(late, None, &[]));
+    assert!(lookup.on_reply(late, None, &[], SLOW * 2));
 }

@@ -25,18 +25,31 @@ impl Silence {
 
     /// A query sent at `sent` was not answered. When nobody at all was heard since, it is our own line that is silent.
     pub fn kept(&mut self, addr: SocketAddr, sent: Duration, now: Duration) {
+        if let Some((count, until)) = self.entry(addr, sent, now) {
+            *count += 1;
+            *until = now + (PER_SILENCE * *count).min(LONGEST);
+        }
+    }
+
+    /// A query sent at `sent` takes unusually long: other lookups need not find that out again before `until`, when it is
+    /// answered or given up.
+    pub fn suspect(&mut self, addr: SocketAddr, sent: Duration, now: Duration, until: Duration) {
+        if let Some((_, known)) = self.entry(addr, sent, now) {
+            *known = until.max(*known);
+        }
+    }
+
+    fn entry(&mut self, addr: SocketAddr, sent: Duration, now: Duration) -> Option<&mut (u32, Duration)> {
         if self.heard <= sent {
-            return;
+            return None;
         }
         if self.until.len() >= NODES_MAX && !self.until.contains_key(&addr) {
             self.forget(now);
             if self.until.len() >= NODES_MAX {
-                return;
+                return None;
             }
         }
-        let (count, until) = self.until.entry(addr).or_default();
-        *count += 1;
-        *until = now + (PER_SILENCE * *count).min(LONGEST);
+        Some(self.until.entry(addr).or_default())
     }
 
     /// Whether to leave `addr` alone.
@@ -74,6 +87,8 @@ mod tests {
         assert!(silence.lasts(&node(1), secs(189)), "longer the second time");
         silence.broken(&node(1), secs(71));
         assert!(!silence.lasts(&node(1), secs(72)));
+        silence.suspect(node(3), secs(70), secs(72), secs(75));
+        assert!(silence.lasts(&node(3), secs(74)) && !silence.lasts(&node(3), secs(75)));
         (0..5_000).for_each(|n| silence.kept(node(n), secs(70), secs(72)));
         assert_eq!(silence.until.len(), NODES_MAX);
         silence.forget(secs(200));

@@ -99,7 +99,11 @@ impl Node {
     /// A lookup; without a job it is for the table's sake.
     pub(super) fn start_search(&mut self, target: Id, family: Family, job: Option<JobId>, now: Duration) {
         let (seeds, routers) = self.seeds(family, &target, now);
-        let lookup = Lookup::new(target, &seeds, &routers, !self.config.policy.allow_loopback);
+        let mut lookup = Lookup::new(target, &seeds, &routers, !self.config.policy.allow_loopback);
+        let reads = |job: &Job| matches!(job.wish, Wish::Peers | Wish::Get(_));
+        if job.and_then(|id| self.jobs.get(&id)).is_some_and(reads) {
+            lookup = lookup.hasty();
+        }
         let number = self.number();
         self.searches.insert(
             number,
@@ -131,9 +135,8 @@ impl Node {
         let Some(mut search) = self.searches.remove(&number) else {
             return;
         };
-        let slow = self
-            .side(search.family)
-            .map_or(Duration::ZERO, |side| side.rtt.slow());
+        let rtt = self.side(search.family).map(|side| &side.rtt);
+        let (slow, give_up) = rtt.map_or_else(Default::default, |rtt| (rtt.slow(), rtt.give_up()));
         loop {
             let step = match &search.phase {
                 Phase::Storing(waiting) if waiting.is_empty() || now >= search.due => Step::Done,
@@ -141,6 +144,9 @@ impl Node {
                 Phase::Looking if now >= search.begun + SEARCH_MAX => Step::Done,
                 Phase::Looking => search.lookup.tick(now, slow),
             };
+            for (addr, sent) in search.lookup.take_late() {
+                self.silence.suspect(addr, sent, now, now + give_up);
+            }
             match step {
                 Step::Ask(addr) => {
                     let ask = self.question(&search);

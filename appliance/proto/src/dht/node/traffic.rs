@@ -206,7 +206,7 @@ impl Node {
         let expected = self
             .searches
             .get_mut(&number)
-            .is_some_and(|search| search.lookup.on_reply(from, reply.token, &same));
+            .is_some_and(|search| search.lookup.on_reply(from, reply.token, &same, now));
         if let Some(job) = job.filter(|_| expected) {
             self.on_item(job, from, reply);
         }
