@@ -211,7 +211,7 @@ impl listen::Handover for Hands {
 pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> Result<Parts, Error> {
     let limits = limits::Limits::new(config.limits.clone());
     flow::follow_hours(&limits, &clock, tasks);
-    let dht = start_dht(&config, &db, tasks).await?;
+    let dht = start_dht(&config, &db, &clock, tasks).await?;
     let found = Found {
         always: config.peers.clone(),
         finder: start_finder(&config, dht.clone(), &db, &clock, tasks),
@@ -259,7 +259,12 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
 }
 
 /// `None` when no address was given for it. A port that is taken is told, so that a person can choose another one.
-async fn start_dht(config: &SwarmConfig, db: &Db, tasks: &Tasks) -> Result<Option<dht::Dht>, Error> {
+async fn start_dht(
+    config: &SwarmConfig,
+    db: &Db,
+    clock: &Clock,
+    tasks: &Tasks,
+) -> Result<Option<dht::Dht>, Error> {
     let listen_v4 = config.listen_dht.iter().copied().find(SocketAddr::is_ipv4);
     let listen_v6 = config.listen_dht.iter().copied().find(SocketAddr::is_ipv6);
     if listen_v4.is_none() && listen_v6.is_none() {
@@ -273,7 +278,7 @@ async fn start_dht(config: &SwarmConfig, db: &Db, tasks: &Tasks) -> Result<Optio
         read_only: !config.upload,
         ..dht::Config::default()
     };
-    dht::Dht::start(settings, db.clone(), tasks)
+    dht::Dht::start(settings, db.clone(), clock.clone(), tasks)
         .await
         .map(Some)
         .map_err(|err| match err {

@@ -84,6 +84,10 @@ impl Gather {
     pub fn take_own(&mut self, item: Item) {
         match item {
             Item::Immutable(value) => self.take_immutable(None, &value),
+            // As other nodes do: no value for who has it.
+            Item::Mutable(item) if self.asked >= Some(item.seq) => {
+                self.holders.insert(None, item.seq);
+            }
             Item::Mutable(item) => self.take_mutable(None, item),
         }
     }

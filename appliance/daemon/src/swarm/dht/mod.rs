@@ -1,9 +1,10 @@
 //! Our DHT node: finds and announces peers on IPv4 and IPv6 (BEP 5, 32, 42, 43). Decides nothing itself: the rules stand
 //! in `proto::dht`; here are the two sockets, the timer and the way to the store. Must not know torrents, trackers or
-//! sites: it is asked about an infohash and answers with addresses, and nothing is kept per torrent.
+//! sites: it is asked about an infohash and answers with addresses, or about a target and answers with an item, and
+//! nothing is kept per torrent.
 //!
 //! Reading order: here (what other rooms see), `owner` (the one task that owns the node), `socket` (opening, sending,
-//! receiving), `bootstrap` (names to addresses), `bench` (64 nodes in one process).
+//! receiving), `memory` (what outlives a restart), `bootstrap` (names to addresses), `bench` (64 nodes in one process).
 
 pub mod bench;
 mod bootstrap;
@@ -11,6 +12,7 @@ mod bootstrap;
 mod foreign_tests;
 #[cfg(test)]
 mod item_tests;
+mod memory;
 #[cfg(test)]
 mod net_tests;
 mod owner;
@@ -34,10 +36,11 @@ use proto::{
 use tokio::sync::{mpsc, oneshot};
 
 use self::{
+    memory::Memory,
     owner::{Command, Inboxes, Owner},
     socket::Sockets,
 };
-use crate::{db::Db, tasks::Tasks};
+use crate::{clock::Clock, db::Db, tasks::Tasks};
 
 /// Commands that wait while [`owner::JOBS_MAX`] lookups are under way; a get_peers beyond that finds nobody.
 const WAITING_MAX: usize = 256;
@@ -100,14 +103,18 @@ pub struct Dht {
 }
 
 impl Dht {
-    /// Opens the sockets and starts the node; it is useable at once and bootstraps behind. Its id and the nodes it knew
-    /// come from the store.
-    pub async fn start(config: Config, db: Db, tasks: &Tasks) -> Result<Dht, Error> {
-        Self::start_with(config, Some(db), tasks).await
+    /// Opens the sockets and starts the node; it is useable at once and bootstraps behind. Its id, the nodes it knew and
+    /// what others had stored with it come from the store.
+    pub async fn start(config: Config, db: Db, clock: Clock, tasks: &Tasks) -> Result<Dht, Error> {
+        Self::start_with(config, Some(Memory { db, clock }), tasks).await
     }
 
     /// Without a store the node forgets everything when it ends: for tests and measurements.
-    pub(crate) async fn start_with(config: Config, db: Option<Db>, tasks: &Tasks) -> Result<Dht, Error> {
+    pub(crate) async fn start_with(
+        config: Config,
+        memory: Option<Memory>,
+        tasks: &Tasks,
+    ) -> Result<Dht, Error> {
         let sockets = Sockets::open(config.listen_v4, config.listen_v6)?;
         let local: Arc<[SocketAddr]> = sockets.local_addrs().into();
         let (commands, inbox) = mpsc::channel(WAITING_MAX);
@@ -118,7 +125,7 @@ impl Dht {
         };
         let stats = Arc::new(Mutex::new(Stats::default()));
         let names = config.bootstrap.clone();
-        let owner = Owner::new(&config, sockets, db, inboxes, stats.clone(), tasks).await;
+        let owner = Owner::new(&config, sockets, memory, inboxes, stats.clone(), tasks).await;
         // It saves what it knows after the token is cancelled, so it must not be dropped half-way.
         tasks.spawn_graceful("dht.node", owner.run(tasks.token()));
         let dht = Dht {

@@ -1,12 +1,12 @@
 //! Nets of our nodes on loopback, with real sockets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use proto::id::InfoHash;
 use tokio::net::UdpSocket;
 
 use super::{Config, Dht, bench, bench::Net};
-use crate::{db::Db, tasks::Tasks};
+use crate::{clock::Clock, db::Db, tasks::Tasks};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -25,7 +25,7 @@ pub async fn find(dht: &Dht, ih: InfoHash) -> Vec<SocketAddr> {
     found
 }
 
-async fn wait_for(what: &str, mut cond: impl FnMut() -> bool) {
+pub async fn wait_for(what: &str, mut cond: impl FnMut() -> bool) {
     let wait = async {
         while !cond() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -220,19 +220,24 @@ async fn a_port_in_use_is_an_error_that_names_it() {
     ));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn id_and_nodes_survive_a_restart() {
-    let dir = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir_all(dir.path().join("content")).expect("a folder");
+pub fn empty_store(dir: &Path) -> Db {
+    std::fs::create_dir_all(dir.join("content")).expect("a folder");
     let config = store::Config {
-        state_dir: dir.path().join("state"),
-        content_dir: dir.path().join("content"),
+        state_dir: dir.join("state"),
+        content_dir: dir.join("content"),
         segment_bytes_max: 64 << 20,
         pending_bytes_max: 16 << 20,
         visited_bytes_max: 1 << 40,
         free_floor_bytes: 0,
     };
-    let db = Db::new(store::Store::open(config, 1).expect("an empty store"));
+    Db::new(store::Store::open(config, 1).expect("an empty store"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn id_and_nodes_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let db = empty_store(dir.path());
+    let clock = Clock::default();
     let id = || {
         let row = db
             .store()
@@ -253,13 +258,15 @@ async fn id_and_nodes_survive_a_restart() {
 
     let tasks = Tasks::new();
     let known = bench::config(Some(other.local_addrs()[0]));
-    let first = Dht::start(known, db.clone(), &tasks).await.expect("started");
+    let first = Dht::start(known, db.clone(), clock.clone(), &tasks)
+        .await
+        .expect("started");
     wait_for("it knows the other", || first.stats().good_v4 == 1).await;
     assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
     let before = id();
 
     let tasks = Tasks::new();
-    let again = Dht::start(bench::config(None), db.clone(), &tasks)
+    let again = Dht::start(bench::config(None), db.clone(), clock.clone(), &tasks)
         .await
         .expect("started");
     wait_for("it remembers the other", || again.stats().good_v4 == 1).await;

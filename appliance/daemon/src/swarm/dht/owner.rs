@@ -20,13 +20,14 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
+use super::memory::{Memory, SAVE_ITEMS};
 use super::{
     Config,
     socket::{DATAGRAM_MAX, Sockets, is_loopback},
 };
-use crate::{db::Db, tasks::Tasks};
+use crate::tasks::Tasks;
 
 /// Jobs under way at once; more commands wait. More: bursts of announces crowd the line. Fewer: a batch takes longer.
 pub const JOBS_MAX: usize = 32;
@@ -36,9 +37,6 @@ const ITEM_JOBS_MAX: usize = 16;
 const BURST: usize = 64;
 /// What we know is saved so often. Shorter: more writes to an SD card. Longer: a power cut costs more nodes.
 const SAVE: Duration = Duration::from_secs(600);
-const SAVE_DEADLINE: Duration = Duration::from_secs(2);
-/// The row of the store that holds ids and nodes.
-const SETTING: &str = "dht.nodes";
 
 pub enum Command {
     GetPeers {
@@ -90,7 +88,7 @@ pub struct Owner {
     waiting: BTreeMap<JobId, Waiting>,
     waiting_items: BTreeMap<JobId, WaitingItem>,
     stats: Arc<Mutex<Stats>>,
-    db: Option<Db>,
+    memory: Option<Memory>,
     tasks: Tasks,
     born: Instant,
     /// A socket error is not read again before this moment, or it would keep the loop busy.
@@ -101,7 +99,7 @@ impl Owner {
     pub async fn new(
         config: &Config,
         sockets: Sockets,
-        db: Option<Db>,
+        memory: Option<Memory>,
         inboxes: Inboxes,
         stats: Arc<Mutex<Stats>>,
         tasks: &Tasks,
@@ -125,12 +123,8 @@ impl Owner {
         {
             node.enable(family);
         }
-        if let Some(db) = &db {
-            match db.run(|store| store.setting(SETTING)).await {
-                Ok(Some(snapshot)) => node.restore(&snapshot, Duration::ZERO),
-                Ok(None) => {}
-                Err(err) => warn!(%err, "the DHT starts without the nodes it knew"),
-            }
+        if let Some(memory) = &memory {
+            memory.recall(&mut node).await;
         }
         let born = Instant::now();
         Self {
@@ -140,7 +134,7 @@ impl Owner {
             waiting: BTreeMap::new(),
             waiting_items: BTreeMap::new(),
             stats,
-            db,
+            memory,
             tasks: tasks.clone(),
             born,
             rest_until: born,
@@ -150,6 +144,7 @@ impl Owner {
     pub async fn run(mut self, token: CancellationToken) {
         info!(listen = ?self.sockets.local_addrs(), "DHT node started");
         let mut save = tokio::time::interval_at(self.born + SAVE, SAVE);
+        let mut save_items = tokio::time::interval_at(self.born + SAVE_ITEMS, SAVE_ITEMS);
         self.sockets.writable().await;
         let mut buffer = vec![0; DATAGRAM_MAX];
         loop {
@@ -171,9 +166,15 @@ impl Owner {
                 () = tokio::time::sleep_until(timer) => {}
                 () = tokio::time::sleep_until(self.rest_until), if !rested => {}
                 _ = save.tick() => self.save_behind(),
+                _ = save_items.tick() => self.save_items_behind(),
             }
         }
-        self.save().await;
+        if let Some(memory) = self.memory.take() {
+            memory.save_nodes(self.node.snapshot()).await;
+            memory
+                .save_items(self.node.changed_items(usize::MAX), self.now())
+                .await;
+        }
     }
 
     fn now(&self) -> Duration {
@@ -289,24 +290,20 @@ impl Owner {
 
     /// Saves without making the node wait for the disk.
     fn save_behind(&self) {
-        if let Some(db) = self.db.clone() {
+        if let Some(memory) = self.memory.clone() {
             let snapshot = self.node.snapshot();
-            self.tasks.spawn_graceful("dht.save", save(db, snapshot));
+            self.tasks
+                .spawn_graceful("dht.save", async move { memory.save_nodes(snapshot).await });
         }
     }
 
-    async fn save(&self) {
-        if let Some(db) = self.db.clone() {
-            save(db, self.node.snapshot()).await;
+    fn save_items_behind(&mut self) {
+        let now = self.now();
+        if let Some(memory) = self.memory.clone() {
+            let rows = self.node.changed_items(usize::MAX);
+            self.tasks.spawn_graceful("dht.save.items", async move {
+                memory.save_items(rows, now).await;
+            });
         }
-    }
-}
-
-async fn save(db: Db, snapshot: Vec<u8>) {
-    let write = db.run(move |store| store.set_setting(SETTING, &snapshot));
-    match tokio::time::timeout(SAVE_DEADLINE, write).await {
-        Ok(Ok(())) => {}
-        Ok(Err(err)) => warn!(%err, "the nodes the DHT knows are not saved"),
-        Err(_) => warn!("the nodes the DHT knows are not saved in time"),
     }
 }

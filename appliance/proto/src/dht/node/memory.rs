@@ -1,4 +1,4 @@
-//! What outlives a restart: our ids and the nodes we knew.
+//! What outlives a restart: our ids, the nodes we knew, and the items others stored with us.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use crate::{
     bencode::{self, Node as Value, Value as Out},
     dht::{
         id::{Contact, Family, Id, read_compact},
+        items::{EXPIRY, Row},
         krpc::compact_nodes,
     },
 };
@@ -53,6 +54,21 @@ impl Node {
             }
         }
         self.upkeep_due = now;
+    }
+
+    /// Items of others that have changed since the last call, at most `max`: call until there are none.
+    pub fn changed_items(&mut self, max: usize) -> Vec<Row> {
+        self.server.items.take_changed(max)
+    }
+
+    /// Takes up what [`Node::changed_items`] gave before a restart. Nothing lives longer than it would have anew, whatever
+    /// the clock did meanwhile.
+    pub fn restore_items(&mut self, rows: impl IntoIterator<Item = Row>, now: Duration) {
+        let latest = now + EXPIRY;
+        self.server.items.restore(rows.into_iter().map(|row| Row {
+            expires: row.expires.min(latest),
+            ..row
+        }));
     }
 }
 
