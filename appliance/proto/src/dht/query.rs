@@ -42,6 +42,13 @@ enum State {
     New,
     Asked {
         sent: Duration,
+        late: Duration,
+        slow: Duration,
+        lost: Duration,
+    },
+    /// Another one is asked in its stead, but it is still one of those that decide.
+    Late {
+        sent: Duration,
         slow: Duration,
         lost: Duration,
     },
@@ -80,7 +87,7 @@ pub struct Lookup {
     /// Of the [`K`] that decide, so many must have answered.
     enough: usize,
     /// Asked, when, and slow now; until somebody takes them.
-    late: Vec<(SocketAddr, Duration)>,
+    slow: Vec<(SocketAddr, Duration)>,
     /// How long the slowest answer took, and how many there were.
     slowest: Duration,
     answers: usize,
@@ -95,7 +102,7 @@ impl Lookup {
             candidates: Vec::new(),
             queries: 0,
             enough: K,
-            late: Vec::new(),
+            slow: Vec::new(),
             slowest: Duration::ZERO,
             answers: 0,
         };
@@ -139,39 +146,39 @@ impl Lookup {
     }
 
     /// Nodes that have become slow since the last call, and when they were asked.
-    pub fn take_late(&mut self) -> Vec<(SocketAddr, Duration)> {
-        std::mem::take(&mut self.late)
+    pub fn take_slow(&mut self) -> Vec<(SocketAddr, Duration)> {
+        std::mem::take(&mut self.slow)
     }
 
     /// `slow` is how long an answer usually takes. After `Ask` the query counts as sent; call again until `Wait` or `Done`.
     pub fn tick(&mut self, now: Duration, slow: Duration) -> Step {
         self.age(now);
-        let window = self.window();
         let under_way = self
             .candidates
             .iter()
             .filter(|c| matches!(c.state, State::Asked { .. }))
             .count();
-        let next = window
-            .iter()
-            .copied()
-            .find(|at| self.candidates[*at].state == State::New);
-        if let Some(at) = next.filter(|_| under_way < ALPHA && self.queries < QUERIES_MAX) {
+        if under_way < ALPHA
+            && self.queries < QUERIES_MAX
+            && let Some(at) = self.next()
+        {
             self.queries += 1;
             let patience = self.patience(slow);
             let candidate = &mut self.candidates[at];
             candidate.state = State::Asked {
                 sent: now,
-                slow: now + patience,
+                late: now + patience,
+                slow: now + slow,
                 lost: now + slow * 4,
             };
             return Step::Ask(candidate.addr);
         }
-        let answered = window
+        let deciding = self.window(Candidate::decides);
+        let answered = deciding
             .iter()
             .filter(|at| self.candidates[**at].state == State::Answered)
             .count();
-        if answered >= self.enough || (answered == window.len() && !self.waiting()) {
+        if answered >= self.enough || (answered == deciding.len() && !self.waiting()) {
             return Step::Done;
         }
         match self.candidates.iter().filter_map(Candidate::deadline).min() {
@@ -195,7 +202,7 @@ impl Lookup {
             .position(|c| c.addr == from.addr && asked(c));
         let Some(at) = found else { return false };
         let mut candidate = self.candidates.remove(at);
-        if let State::Asked { sent, .. } = candidate.state {
+        if let State::Asked { sent, .. } | State::Late { sent, .. } = candidate.state {
             self.slowest = self.slowest.max(now.saturating_sub(sent));
             self.answers += 1;
         }
@@ -222,10 +229,12 @@ impl Lookup {
         }
     }
 
-    /// The closest nodes that have answered, closest first.
+    /// Those of the deciding nodes that have answered, closest first.
     pub fn closest(&self) -> Vec<Answered> {
-        let window = self.window().into_iter().map(|at| &self.candidates[at]);
-        let answered = window.filter(|c| c.state == State::Answered);
+        let window = self.window(Candidate::decides).into_iter();
+        let answered = window
+            .map(|at| &self.candidates[at])
+            .filter(|c| c.state == State::Answered);
         let shape = |c: &Candidate| {
             let id = c.distance?.distance(&self.target);
             Some(Answered {
@@ -236,10 +245,16 @@ impl Lookup {
         answered.filter_map(shape).collect()
     }
 
-    /// The up to [`K`] nodes that decide: the closest that are not slow or lost. Nodes whose id is not bound to their
-    /// address get at most half of the places while others want them, because such ids can be chosen at will.
-    fn window(&self) -> Vec<usize> {
-        let usable = |c: &Candidate| !matches!(c.state, State::Slow { .. } | State::Lost);
+    /// The closest node not asked yet of those that matter.
+    fn next(&self) -> Option<usize> {
+        let window = self.window(|c| c.decides() && !matches!(c.state, State::Late { .. }));
+        let new = |at: &usize| self.candidates[*at].state == State::New;
+        window.into_iter().find(new)
+    }
+
+    /// The up to [`K`] closest nodes of those that are `usable`. Nodes whose id is not bound to their address get at most
+    /// half of the places while others want them, because such ids can be chosen at will.
+    fn window(&self, usable: impl Fn(&Candidate) -> bool) -> Vec<usize> {
         let live = || (0..self.candidates.len()).filter(|at| usable(&self.candidates[*at]));
         let secure = live().filter(|at| self.candidates[*at].secure).take(K).count();
         let unsecure_max = UNSECURE_MAX.max(K - secure);
@@ -270,9 +285,19 @@ impl Lookup {
 
     fn age(&mut self, now: Duration) {
         for candidate in &mut self.candidates {
+            if let State::Asked {
+                sent,
+                late,
+                slow,
+                lost,
+            } = candidate.state
+                && now >= late
+            {
+                candidate.state = State::Late { sent, slow, lost };
+            }
             candidate.state = match candidate.state {
-                State::Asked { slow, lost, sent } if now >= slow => {
-                    self.late.push((candidate.addr, sent));
+                State::Late { sent, slow, lost } if now >= slow => {
+                    self.slow.push((candidate.addr, sent));
                     State::Slow { lost }
                 }
                 State::Slow { lost } if now >= lost => State::Lost,
@@ -329,10 +354,16 @@ impl Lookup {
 }
 
 impl Candidate {
+    /// Whether the end of the lookup depends on it.
+    fn decides(&self) -> bool {
+        !matches!(self.state, State::Slow { .. } | State::Lost)
+    }
+
     /// When its state changes by time alone.
     fn deadline(&self) -> Option<Duration> {
         match self.state {
-            State::Asked { slow, .. } => Some(slow),
+            State::Asked { late, .. } => Some(late),
+            State::Late { slow, .. } => Some(slow),
             State::Slow { lost } => Some(lost),
             _ => None,
         }

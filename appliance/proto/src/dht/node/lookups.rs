@@ -144,7 +144,7 @@ impl Node {
                 Phase::Looking if now >= search.begun + SEARCH_MAX => Step::Done,
                 Phase::Looking => search.lookup.tick(now, slow),
             };
-            for (addr, sent) in search.lookup.take_late() {
+            for (addr, sent) in search.lookup.take_slow() {
                 self.silence.suspect(addr, sent, now, now + give_up);
             }
             match step {
