@@ -10,6 +10,8 @@
 
 mod answer;
 mod document;
+mod feed_reply;
+mod feeds;
 mod items;
 mod operation;
 mod query;

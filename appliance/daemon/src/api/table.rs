@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use super::{
     Caller::{Control, Member, Nobody, Owner},
-    items,
-    operation::{Operation, Success, delete, get, post, put},
+    feeds, items,
+    operation::{Operation, Success, delete, get, patch, post, put},
     records,
     reply::SeedStep,
     resolve, seed, sharing, sites, status,
@@ -19,6 +19,8 @@ pub fn operations() -> &'static [Operation] {
         let mut all = about_the_box();
         all.extend(about_sites());
         all.extend(about_addresses());
+        all.extend(about_subscriptions());
+        all.extend(about_petnames());
         all
     });
     &TABLE
@@ -124,5 +126,91 @@ fn about_addresses() -> Vec<Operation> {
             .refuses(&[422])
             .waits()
             .json(items::put_item),
+    ]
+}
+
+fn about_subscriptions() -> Vec<Operation> {
+    vec![
+        post(
+            "/api/v1/preview",
+            Member,
+            "What a pasted text opens; only its list of files is downloaded",
+        )
+        .refuses(&[422])
+        .waits()
+        .json(feeds::preview),
+        get("/api/v1/subscriptions", Member, "What is followed, by name").json(feeds::list),
+        post(
+            "/api/v1/subscriptions",
+            Member,
+            "Follows an address; looking and fetching go on behind",
+        )
+        .refuses(&[422])
+        .json(feeds::follow),
+        get("/api/v1/subscriptions/{id}", Member, "One subscription")
+            .refuses(&[404])
+            .json(feeds::show),
+        patch(
+            "/api/v1/subscriptions/{id}",
+            Owner,
+            "Changes a subscription; what is left out stays",
+        )
+        .refuses(&[404, 422])
+        .json(feeds::change),
+        delete("/api/v1/subscriptions/{id}", Owner, "Stops following")
+            .refuses(&[404])
+            .json(feeds::unfollow),
+        post(
+            "/api/v1/subscriptions/{id}/check",
+            Member,
+            "Looks now, whenever the next look was to be",
+        )
+        .refuses(&[404, 422])
+        .json(feeds::check),
+        get(
+            "/api/v1/subscriptions/{id}/versions",
+            Member,
+            "Its versions, newest first",
+        )
+        .refuses(&[404])
+        .json(feeds::versions),
+        get(
+            "/api/v1/subscriptions/{id}/changes",
+            Member,
+            "What changed between two versions that are here",
+        )
+        .refuses(&[404, 422])
+        .json(feeds::changes),
+        get(
+            "/api/v1/settings/subscriptions",
+            Member,
+            "What holds for subscriptions that say nothing else",
+        )
+        .json(feeds::house),
+        put(
+            "/api/v1/settings/subscriptions",
+            Owner,
+            "Sets it; all fields, as GET shows them",
+        )
+        .json(feeds::set_house),
+    ]
+}
+
+fn about_petnames() -> Vec<Operation> {
+    vec![
+        get("/api/v1/petnames", Member, "The names the household gave").json(feeds::petnames),
+        get("/api/v1/petnames/{name}", Member, "What a name leads to")
+            .refuses(&[404])
+            .json(feeds::petname),
+        put(
+            "/api/v1/petnames/{name}",
+            Owner,
+            "Gives an address a name, or a name another address",
+        )
+        .refuses(&[422])
+        .json(feeds::set_petname),
+        delete("/api/v1/petnames/{name}", Owner, "Takes a name away")
+            .refuses(&[404])
+            .json(feeds::remove_petname),
     ]
 }

@@ -11,6 +11,7 @@ mod convert;
 mod demo;
 mod doctor;
 mod fetch;
+mod follow;
 mod get;
 mod keep;
 mod key_file;
@@ -77,6 +78,14 @@ enum Command {
     Get(get::Args),
     /// Show what an address means now
     Resolve(resolve::Args),
+    /// Follow a site that changes: keep it fresh, and its publisher's record alive
+    Follow(follow::FollowArgs),
+    /// Stop following a site
+    Unfollow(follow::UnfollowArgs),
+    /// List what is followed
+    Feeds(follow::FeedsArgs),
+    /// Show what an address opens before anything of it is downloaded
+    Preview(follow::PreviewArgs),
     /// Look for what could keep Granary from working
     Doctor(doctor::Args),
     /// Start a second, independent peer that seeds a sample site
@@ -116,6 +125,10 @@ impl Cli {
             Command::Put(args) => put::run(args),
             Command::Get(args) => get::run(args),
             Command::Resolve(args) => resolve::run(args),
+            Command::Follow(args) => follow::follow(args),
+            Command::Unfollow(args) => follow::unfollow(args),
+            Command::Feeds(args) => follow::feeds(args),
+            Command::Preview(args) => follow::preview(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Demo(args) => demo::run(args),
             Command::CheckTorrent(args) => check_torrent::run(args),

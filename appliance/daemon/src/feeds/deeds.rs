@@ -214,6 +214,40 @@ impl Parts {
         Ok(named.await?)
     }
 
+    pub async fn set_petname(&self, name: &str, pasted: &Pasted) -> Result<String, Error> {
+        check_petname(name)?;
+        let (address, _) = subject::address(pasted);
+        let unwritten = || Error::Refused("this address is too long to be given a name".into());
+        let name = name.to_owned();
+        let named = self.db.run(move |store| {
+            let address = match subject::named(store, address) {
+                Ok(address) => address,
+                Err(err) => return Ok(Err(err)),
+            };
+            let Some(text) = subject::text_of(&address) else {
+                return Ok(Err(unwritten()));
+            };
+            store.set_petname(&name, &text)?;
+            Ok(Ok(text))
+        });
+        named.await?
+    }
+
+    pub async fn remove_petname(&self, name: &str) -> Result<(), Error> {
+        let asked = name.to_owned();
+        let removed = self.db.run(move |store| {
+            let known = store.petname(&asked)?.is_some();
+            if known {
+                store.set_petname(&asked, "")?;
+            }
+            Ok(known)
+        });
+        match removed.await? {
+            true => Ok(()),
+            false => Err(Error::Unnamed(name.to_owned())),
+        }
+    }
+
     /// A version that was given up is fetched again; one that nobody has cannot be pinned.
     async fn pin(self: &Arc<Self>, id: Target, ih: InfoHash) -> Result<(), Error> {
         let row = self.row(id).await?;

@@ -51,6 +51,9 @@ pub enum Error {
     /// There is no subscription of this id.
     #[error("nothing with the id {0} is followed")]
     Unknown(Target),
+    /// The household gave no such name.
+    #[error("this home has no site called \"{0}\"")]
+    Unnamed(String),
     /// The address cannot be followed; the sentence says why and what can be done instead.
     #[error("{0}")]
     Refused(String),
@@ -98,6 +101,8 @@ impl Default for House {
 pub struct Preview {
     /// Petnames and links followed.
     pub address: Address,
+    /// The subscription it belongs to, whether there is one or not; `None`: it cannot be followed.
+    pub id: Option<Target>,
     /// The link record that led here.
     pub link: Option<Link>,
     pub infohash: Option<InfoHash>,
@@ -262,9 +267,18 @@ impl Feeds {
         self.parts.compare(old, new).await
     }
 
-    /// What an address means to this house: the subscription a pasted text belongs to, whether it exists or not.
-    pub async fn id_of(&self, pasted: &Pasted) -> Result<Target, Error> {
-        Ok(self.parts.subject(pasted).await?.id())
+    /// The names the household gave, each with its address, in name order.
+    pub async fn petnames(&self) -> Result<Vec<(String, String)>, Error> {
+        Ok(self.parts.db.run(store::Store::petnames).await?)
+    }
+
+    /// Gives a name to an address of any kind; returns the address as it is written down.
+    pub async fn set_petname(&self, name: &str, pasted: &Pasted) -> Result<String, Error> {
+        self.parts.set_petname(name, pasted).await
+    }
+
+    pub async fn remove_petname(&self, name: &str) -> Result<(), Error> {
+        self.parts.remove_petname(name).await
     }
 
     pub async fn house(&self) -> Result<House, Error> {
@@ -277,6 +291,11 @@ impl Feeds {
         let set = self.parts.db.run(move |store| store.set_setting(HOUSE, &text));
         Ok(set.await?)
     }
+}
+
+/// An address as rows and programs write it: a host, or a magnet where no host fits.
+pub fn address_text(address: &Address) -> Option<String> {
+    subject::text_of(address)
 }
 
 /// The setting that holds [`House`].

@@ -63,6 +63,7 @@ impl Parts {
         let subject = subject::subject(address.clone()).ok();
         if let Some(subject) = &subject {
             preview.changes = true;
+            preview.id = Some(subject.id());
             preview.followed = self.follows(subject.id()).await?;
         }
         let beside = match pasted {
@@ -187,6 +188,7 @@ impl Parts {
 fn blank(address: Address) -> Preview {
     Preview {
         address,
+        id: None,
         link: None,
         infohash: None,
         name: None,

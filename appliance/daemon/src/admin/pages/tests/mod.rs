@@ -44,6 +44,7 @@ fn preview(follows: bool) -> Preview {
         } else {
             Address::Torrent(sample::hash(1))
         },
+        id: None,
         link: Some(Link {
             address: Address::Torrent(sample::hash(1)),
             kind: proto::link::Kind::Btlink,
