@@ -23,12 +23,14 @@ class Granary:
             raise RuntimeError(f"granary {' '.join(map(str, args))}: {done.stderr[-2000:]}")
         return done.stdout.strip()
 
-    def start(self, data, bt_port=0, cpu=None):
+    def start(self, data, bt_port=0, cpu=None, peer=None):
         """`granary run`, not yet ready: the process and its ready file."""
         ready = self.work / f"ready-{os.urandom(4).hex()}.json"
         argv = [self.binary, "run", "--data", data, "--ready-file", ready, "--listen-bt", f"127.0.0.1:{bt_port}", *ALONE]
         for door in ("http", "proxy", "dht"):
             argv += [f"--listen-{door}", "127.0.0.1:0"]
+        if peer:
+            argv += ["--peer", peer]
         return Process("granary", argv, cpu), ready
 
     @contextlib.contextmanager

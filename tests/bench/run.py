@@ -16,13 +16,14 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import dedupe  # noqa: E402
 import granary  # noqa: E402
 import many  # noqa: E402
 import measure  # noqa: E402
 import torrent  # noqa: E402
 import web  # noqa: E402
 
-JOBS = ("store", "dht", "web", "torrent", "many")
+JOBS = ("store", "dht", "web", "torrent", "many", "dedupe")
 
 
 def arguments():
@@ -56,6 +57,8 @@ def run_job(name, args, ours, work, results):
         web.run(ours, work, args.repetitions, args.seconds, results)
     elif name == "torrent":
         torrent.run(ours, work, args.repetitions, args.mib, results)
+    elif name == "dedupe":
+        dedupe.run(ours, work, results)
     elif name == "many":
         for count in args.sites.split(","):
             many.run(ours, work / f"many-{count}", int(count), results)

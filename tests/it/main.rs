@@ -1,6 +1,7 @@
 //! Tests from outside: through sockets, with the real binary and real foreign clients. One module per promise.
 mod browser;
 mod commands;
+mod dedupe;
 mod dht;
 mod ends;
 mod foreign;

@@ -155,7 +155,8 @@ impl Swarm {
         self.parts.fetch.touch(ih);
     }
 
-    /// Fetches everything in the background and keeps it.
+    /// Fetches everything in the background and keeps it. What others of its name hold is used first, when nothing was
+    /// fetched of it yet.
     pub async fn keep(&self, ih: InfoHash) -> Result<(), Error> {
         let row = self.parts.db.run(move |store| {
             store.set_keep(&ih, Keep::Kept)?;
@@ -164,10 +165,28 @@ impl Swarm {
         let row = row.await?.ok_or(store::Error::Unknown(ih))?;
         if row.complete() {
             self.parts.found.announce(ih);
+        } else if row.downloaded == 0 && reuse::is_worth_it(&self.parts, ih).await? {
+            let swarm = self.clone();
+            self.parts.tasks.spawn("swarm.reuse", async move {
+                if let Err(err) = swarm.reuse(ih, &[]).await {
+                    tracing::debug!(%err, "all of a torrent is fetched");
+                }
+                swarm.go_on(ih).await;
+            });
         } else {
             self.parts.fetch.keep(ih, &hints_of(&row));
         }
         Ok(())
+    }
+
+    /// Fetches what is missing of a torrent that is still kept.
+    async fn go_on(&self, ih: InfoHash) {
+        match self.parts.db.run(move |store| store.site(&ih)).await {
+            Ok(Some(row)) if row.keep == Keep::Kept && row.complete() => self.parts.found.announce(ih),
+            Ok(Some(row)) if row.keep == Keep::Kept => self.parts.fetch.keep(ih, &hints_of(&row)),
+            // Removed or given up meanwhile; or the store's trouble, after which kept torrents go on by themselves.
+            _ => {}
+        }
     }
 
     /// Puts together what it can of a torrent whose metadata is known from torrents that are here: `old` (likeliest first,

@@ -2,7 +2,10 @@
 //! cut differently, padded or not) are put together, hashed and stored, so that only the others are downloaded.
 //! `proto::dedupe` guesses, the hash decides. Pieces with the same hash need none of this: the store shares them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::Bytes;
 use proto::{
@@ -18,6 +21,8 @@ const STEP_BYTES: u64 = 16 << 20;
 /// A file that disappointed this often in a row is not tried any further: it is simply another one. More: more bytes
 /// read and hashed for nothing. Less: what stayed behind a long change is downloaded again.
 const MISSES_MAX: u8 = 64;
+/// How many torrents are remembered as done.
+const LATELY_MAX: usize = 256;
 /// Rows of sites looked at in one go.
 const ROWS_AT_ONCE: usize = 500;
 
@@ -30,6 +35,7 @@ pub struct Reused {
 
 /// See [`super::Swarm::reuse`].
 pub(super) async fn run(parts: &Parts, new: InfoHash, old: Vec<InfoHash>) -> Result<Reused, Error> {
+    parts.reused.note(new);
     let opened = parts.db.run(move |store| Work::open(store, new, old)).await?;
     let Some(mut work) = opened else {
         return Ok(Reused::default());
@@ -49,6 +55,40 @@ pub(super) async fn run(parts: &Parts, new: InfoHash, old: Vec<InfoHash>) -> Res
         tracing::info!(site = %new.short(), pieces = done.pieces, bytes = done.bytes, "bytes of older versions are used again");
     }
     Ok(done)
+}
+
+/// Whether torrents of the same name hold anything, and nobody has looked there for this one.
+pub(super) async fn is_worth_it(parts: &Parts, new: InfoHash) -> Result<bool, Error> {
+    if parts.reused.knows(&new) {
+        return Ok(false);
+    }
+    let found = parts.db.run(move |store| match store.site(&new)? {
+        Some(row) => likely(store, new, &row.name, Vec::new()),
+        None => Ok(Vec::new()),
+    });
+    Ok(!found.await?.is_empty())
+}
+
+/// Torrents lately put together from others: reading all of it a second time would find nothing new.
+#[derive(Debug, Default)]
+pub struct Lately(Mutex<VecDeque<InfoHash>>);
+
+impl Lately {
+    fn knows(&self, ih: &InfoHash) -> bool {
+        self.lock().contains(ih)
+    }
+
+    fn note(&self, ih: InfoHash) {
+        let mut list = self.lock();
+        if list.len() == LATELY_MAX {
+            list.pop_front();
+        }
+        list.push_back(ih);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<InfoHash>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What is under way: one piece's bytes at a time, and the tables of the torrents.

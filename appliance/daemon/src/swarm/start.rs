@@ -16,6 +16,7 @@ use super::{
     find, flow, limits, listen,
     opening::Opening,
     records::Records,
+    reuse::Lately,
 };
 use crate::{clock::Clock, db::Db, tasks::Tasks};
 
@@ -125,6 +126,7 @@ pub struct Parts {
     pub opening: Opening,
     pub dht: Option<dht::Dht>,
     pub records: Records,
+    pub reused: Lately,
     pub listener: listen::Listener,
 }
 
@@ -254,6 +256,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
         opening: Opening::default(),
         dht,
         records,
+        reused: Lately::default(),
         listener,
     })
 }

@@ -102,6 +102,22 @@ pub fn settle(store: &Store) {
     store.put_api_token(&token).expect("put");
 }
 
+/// Subscriptions with fifty versions and records with ten.
+pub fn many(store: &Store, count: u64) {
+    let mut dice = Dice(3);
+    for no in 0..count {
+        let mut row = subscription(no, &mut dice);
+        row.id = Target(dice.bytes(20).try_into().expect("20 bytes"));
+        row.versions = vec![(InfoHash([5; 20]), VersionState::Here); 50];
+        store.put_subscription(&row).expect("put");
+        for seq in 1..=10 {
+            let mut item = item(no, seq, 0);
+            item.key = PublicKey(Dice(no + 1).bytes(32).try_into().expect("32 bytes"));
+            store.put_record(&item, Owner::Followed, 20).expect("put");
+        }
+    }
+}
+
 /// What [`settle`] left: nothing more, nothing less.
 pub fn assert_settled(store: &Store, what: &str) {
     let mut dice = Dice(9);
