@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["gateway", "publish", "feeds", "sharing"],
     &["sites"],
     &["swarm", "links"],
-    &["health"],
+    &["health", "claim"],
     &["db", "config", "fault"],
     &["tasks", "clock", "net", "journal"],
 ];

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::{
     admin::Admin,
     api::{Addresses, Handles},
+    claim::{self, Claim},
     clock::Clock,
     config::Config,
     control,
@@ -109,6 +110,7 @@ impl Daemon {
             clock.clone(),
             &background,
         );
+        let claim = Claim::new(has_owner(&db)?);
         let publish = Publish::new(db.clone(), swarm.clone(), clock.clone());
         let listening = swarm.status();
         let addresses = Addresses {
@@ -128,6 +130,7 @@ impl Daemon {
                 journal: Journal::global(),
                 db,
                 clock,
+                claim,
                 health,
                 tasks: tasks.clone(),
                 addresses: Arc::new(addresses),
@@ -168,6 +171,11 @@ impl Daemon {
             ),
         })?;
         health::watch(&self.handles.db, &self.background);
+        if !self.handles.claim.owned() {
+            let pin = self.handles.claim.open(&self.background);
+            let url = self.handles.addresses.admin_url.clone().unwrap_or_default();
+            info!(%pin, minutes = claim::WINDOW.as_secs() / 60, "this box has no owner yet; become it at {url}claim");
+        }
         Ok(())
     }
 
@@ -230,6 +238,12 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Db, Fault> {
     }
     let now = clock.now_secs();
     Ok(Db::new(store::Store::open(store_config, now)?))
+}
+
+/// Whether somebody manages this box.
+fn has_owner(db: &Db) -> Result<bool, store::Error> {
+    let accounts = db.store().accounts()?;
+    Ok(accounts.iter().any(|account| account.role == store::Role::Owner))
 }
 
 /// Gives the store its time slices and passes on what it found.

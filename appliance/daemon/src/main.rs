@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod claim;
 mod cli;
 mod clock;
 mod config;

@@ -12,8 +12,8 @@ use super::{
     form::Form,
     look::{self, Frame},
     pages::{
-        Answer, Entry, Visit, about, add, home, log, network, sharing, sites, start, storage, subscription,
-        subscriptions,
+        Answer, Entry, Visit, about, add, claim, home, log, login, network, password, people, sharing, sites,
+        start, storage, subscription, subscriptions,
     },
     reply,
 };
@@ -47,6 +47,18 @@ use Way::{Act, Enter, Open, OwnerAct, OwnerShow, Show};
 const PAGES: &[(&str, Way)] = &[
     ("/", Open(|entry| Box::pin(start::show(entry)))),
     ("/", Show(|visit| Box::pin(home::show(visit)))),
+    ("/claim", Open(|entry| Box::pin(claim::show(entry)))),
+    ("/claim", Enter(|entry, form| Box::pin(claim::act(entry, form)))),
+    ("/login", Open(|entry| Box::pin(login::show(entry)))),
+    ("/login", Enter(|entry, form| Box::pin(login::act(entry, form)))),
+    ("/logout", Act(|visit, form| Box::pin(login::out(visit, form)))),
+    ("/password", Show(|visit| Box::pin(password::show(visit)))),
+    (
+        "/password",
+        Act(|visit, form| Box::pin(password::act(visit, form))),
+    ),
+    ("/people/*", Show(|visit| Box::pin(people::show(visit)))),
+    ("/people/*", Act(|visit, form| Box::pin(people::act(visit, form)))),
     ("/add", Show(|visit| Box::pin(add::show(visit)))),
     ("/add", Act(|visit, form| Box::pin(add::act(visit, form)))),
     (
@@ -231,6 +243,7 @@ impl Place<'_> {
         let entry = Entry {
             handles: self.handles,
             access: self.access,
+            browser: self.seen.id(),
             token: &token,
             query,
             peer: self.peer,
@@ -248,6 +261,8 @@ impl Place<'_> {
             handles: self.handles,
             access: self.access,
             named: self.named,
+            peer: self.peer,
+            browser: self.seen.id(),
             person,
             rest: self.rest,
             query,
@@ -325,6 +340,11 @@ impl Place<'_> {
                     self.access.leave_notice(self.seen, words);
                 }
                 reply::see(&path)
+            }
+            Answer::SeeWith { path, cookie } => {
+                let mut reply = reply::see(&path);
+                reply::set_cookie(&mut reply, &cookie);
+                reply
             }
             Answer::Trouble { status, title, words } => self.trouble(status, &title, &words),
         }

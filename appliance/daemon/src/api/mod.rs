@@ -29,8 +29,8 @@ mod table;
 use std::sync::Arc;
 
 use crate::{
-    clock::Clock, db::Db, feeds::Feeds, health::Health, journal::Journal, links::Links, publish::Publish,
-    sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
+    claim::Claim, clock::Clock, db::Db, feeds::Feeds, health::Health, journal::Journal, links::Links,
+    publish::Publish, sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
 };
 
 pub use answer::{Reply, answer, ask};
@@ -62,6 +62,7 @@ pub struct Handles {
     pub journal: Journal,
     pub db: Db,
     pub clock: Clock,
+    pub claim: Claim,
     pub health: Health,
     pub tasks: Tasks,
     pub addresses: Arc<Addresses>,

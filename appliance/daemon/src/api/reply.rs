@@ -26,6 +26,9 @@ pub struct Addresses {
     pub pac_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub control: Option<String>,
+    /// What makes the first owner; only while the box waits for one, and only where the holder of the box looks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claim_pin: Option<String>,
     /// Infohash of the starter site, when it is seeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starter: Option<String>,

@@ -6,7 +6,7 @@ use super::{
     Caller, Handles,
     operation::{Call, Nothing},
     refusal::Refusal,
-    reply::{Glance, Health, Light, LogLine, Status, Task, Told, Trouble},
+    reply::{Addresses, Glance, Health, Light, LogLine, Status, Task, Told, Trouble},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -27,7 +27,12 @@ pub async fn status(call: Call, _: Nothing, _: Nothing) -> Result<Told, Refusal>
     }
     Ok(Told::Status(Box::new(Status {
         version: env!("CARGO_PKG_VERSION"),
-        addresses: handles.addresses.as_ref().clone(),
+        addresses: Addresses {
+            claim_pin: (call.caller == Caller::Control)
+                .then(|| handles.claim.pin())
+                .flatten(),
+            ..handles.addresses.as_ref().clone()
+        },
         uptime_secs: handles.started.elapsed().as_secs(),
         now: handles.clock.now_secs(),
         light: Light::of(&handles.health),

@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    io::Write,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -11,6 +13,7 @@ use tracing::info;
 
 use super::demo;
 use crate::{
+    api::Addresses,
     config::{self, Config},
     daemon::Daemon,
     fault::{Exit, Fault},
@@ -116,11 +119,17 @@ async fn serve(args: Args, config: Config) -> Result<(), Fault> {
     }
     welcome(&daemon, demo.as_ref());
     health::say_ready();
+    let mut claim = daemon.handles().claim.shown();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload(&args, &daemon).await,
+            Ok(()) = claim.changed() => {
+                if let Err(fault) = write_ready(&args, &daemon) {
+                    tracing::warn!(reason = %fault, "the ready file still shows an old PIN");
+                }
+            }
         }
     }
     info!("stopping");
@@ -158,20 +167,35 @@ fn welcome(daemon: &Daemon, demo: Option<&demo::Peer>) {
 
 /// Tells scripts that everything listens. The ready file appears with its whole content or not at all.
 fn announce(args: &Args, daemon: &Daemon) -> Result<(), Fault> {
-    let mut files = Vec::new();
     if let Some(path) = &args.pidfile {
-        files.push((path, format!("{}\n", std::process::id())));
+        write_whole(path, &format!("{}\n", std::process::id()))?;
     }
-    if let Some(path) = &args.ready_file {
-        files.push((path, format!("{}\n", daemon.handles().addresses.to_json())));
-    }
-    for (path, text) in files {
-        let part = path.with_extension("part");
-        fs::write(&part, text)
-            .and_then(|()| fs::rename(&part, path))
-            .map_err(|err| Fault::new(Exit::Denied, format!("write {}: {err}", path.display())))?;
-    }
-    Ok(())
+    write_ready(args, daemon)
+}
+
+/// Where everything listens, and the PIN while the box waits for an owner: whoever reads this file holds the box.
+fn write_ready(args: &Args, daemon: &Daemon) -> Result<(), Fault> {
+    let Some(path) = &args.ready_file else {
+        return Ok(());
+    };
+    let handles = daemon.handles();
+    let addresses = Addresses {
+        claim_pin: handles.claim.pin(),
+        ..handles.addresses.as_ref().clone()
+    };
+    write_whole(path, &format!("{}\n", addresses.to_json()))
+}
+
+/// Mode 0600: the ready file holds the PIN.
+fn write_whole(path: &Path, text: &str) -> Result<(), Fault> {
+    let part = path.with_extension("part");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options
+        .open(&part)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|()| fs::rename(&part, path))
+        .map_err(|err| Fault::new(Exit::Denied, format!("write {}: {err}", path.display())))
 }
 
 /// SIGHUP: limits of the file take effect at once; what needs a restart is said.

@@ -122,6 +122,12 @@ impl Store {
         self.core.remove_passes(Book::Sessions, &[*id])
     }
 
+    /// All of them, in no order that means anything.
+    pub fn sessions(&self) -> Result<Vec<Session>, Error> {
+        let passes = self.core.passes(Book::Sessions)?;
+        Ok(passes.into_iter().map(Pass::session).collect())
+    }
+
     /// Removes those of an account, or (`None`) those not used since `before`.
     pub fn remove_sessions(&self, account: Option<&str>, before: UnixSecs) -> Result<(), Error> {
         let mut unwanted = self.core.passes(Book::Sessions)?;

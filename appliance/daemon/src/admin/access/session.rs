@@ -12,9 +12,11 @@ const SESSION: &str = "granary";
 /// Of a browser in front of the door, so that the forms there are bound to it too.
 const DOOR: &str = "granary-door";
 /// A session that is not used for so long ends.
-const IDLE_SECS: u64 = 30 * 86_400;
+pub const IDLE_SECS: u64 = 30 * 86_400;
 /// However much it is used.
 const ABSOLUTE_SECS: u64 = 180 * 86_400;
+/// That it was used is written this seldom: memory cards wear out.
+const TOUCH_SECS: u64 = 3_600;
 /// Cookies of our names that are looked at; another server on this machine may have set some.
 const TRIES_MAX: usize = 4;
 
@@ -40,6 +42,16 @@ impl Seen {
     pub fn door_cookie(&self) -> Option<String> {
         self.fresh.then(|| set(DOOR, &self.secret.text(), None))
     }
+}
+
+/// Of a new session.
+pub fn cookie(secret: &Secret) -> String {
+    set(SESSION, &secret.text(), Some(ABSOLUTE_SECS))
+}
+
+/// Takes the session's cookie away.
+pub fn farewell() -> String {
+    set(SESSION, "", Some(0))
 }
 
 /// HttpOnly and Strict; not `Secure`, because a home's box has no certificate that browsers trust.
@@ -72,7 +84,7 @@ impl Access {
     /// Who sends this.
     pub async fn see(&self, headers: &HeaderMap) -> Result<Seen, Error> {
         for secret in secrets(headers, SESSION) {
-            if let Some(person) = self.person(&secret)? {
+            if let Some(person) = self.person(&secret).await? {
                 return Ok(Seen {
                     person: Some(person),
                     secret,
@@ -88,9 +100,9 @@ impl Access {
         })
     }
 
-    fn person(&self, secret: &Secret) -> Result<Option<Person>, Error> {
-        let store = self.handles.db.store();
-        let Some(session) = store.session(&secret.id())? else {
+    async fn person(&self, secret: &Secret) -> Result<Option<Person>, Error> {
+        let (store, id) = (self.handles.db.store(), secret.id());
+        let Some(session) = store.session(&id)? else {
             return Ok(None);
         };
         let now = self.handles.clock.now_secs();
@@ -99,6 +111,10 @@ impl Access {
             now.saturating_sub(session.used) > IDLE_SECS || now.saturating_sub(session.since) > ABSOLUTE_SECS;
         if old {
             return Ok(None);
+        }
+        if now.saturating_sub(session.used) > TOUCH_SECS {
+            let touch = move |store: &store::Store| store.touch_session(&id, now);
+            self.handles.db.run(touch).await?;
         }
         Ok(store.account(&session.account)?.map(|account| Person {
             name: account.name,
@@ -120,10 +136,18 @@ impl Access {
         else {
             return Ok(None);
         };
-        let store = self.handles.db.store();
-        let Some(token) = store.api_token(&secret.id())? else {
+        let (store, id, now) = (
+            self.handles.db.store(),
+            secret.id(),
+            self.handles.clock.now_secs(),
+        );
+        let Some(token) = store.api_token(&id)? else {
             return Ok(None);
         };
+        if now.saturating_sub(token.used) > TOUCH_SECS {
+            let touch = move |store: &store::Store| store.touch_api_token(&id, now);
+            self.handles.db.run(touch).await?;
+        }
         Ok(store.account(&token.account)?.map(|account| match account.role {
             Role::Owner => Caller::Owner,
             Role::Member => Caller::Member,

@@ -16,7 +16,7 @@ use super::access::Person;
 use crate::gateway;
 
 /// The ways from every page, in reading order.
-pub const WAYS: [(&str, &str); 9] = [
+pub const WAYS: [(&str, &str); 10] = [
     ("/", "Home"),
     ("/add", "Add a site"),
     ("/subscriptions", "Subscriptions"),
@@ -24,6 +24,7 @@ pub const WAYS: [(&str, &str); 9] = [
     ("/storage", "Storage"),
     ("/network", "Network"),
     ("/sharing", "Sharing"),
+    ("/people", "People"),
     ("/log", "Log"),
     ("/about", "About"),
 ];

@@ -3,9 +3,13 @@
 
 pub mod about;
 pub mod add;
+pub mod claim;
 pub mod home;
 pub mod log;
+pub mod login;
 pub mod network;
+pub mod password;
+pub mod people;
 pub mod sharing;
 pub mod sites;
 pub mod start;
@@ -21,7 +25,7 @@ use maud::Markup;
 use store::Role;
 
 use super::{
-    access::{Access, Person},
+    access::{Access, Person, Trouble},
     form::Form,
 };
 use crate::api::Handles;
@@ -35,6 +39,8 @@ pub struct Entry<'a> {
     /// The query, decoded.
     pub query: &'a Form,
     pub peer: std::net::SocketAddr,
+    /// What this browser is known by.
+    pub browser: [u8; 32],
     /// Where this device's PAC and proxy are.
     pub proxy: std::net::SocketAddr,
 }
@@ -44,6 +50,9 @@ pub struct Visit<'a> {
     pub handles: &'a Handles,
     pub access: &'a Access,
     pub person: &'a Person,
+    pub peer: std::net::SocketAddr,
+    /// The id of this browser's session.
+    pub browser: [u8; 32],
     /// The path below the page's own, split at `/`.
     pub rest: &'a [&'a str],
     /// The query, decoded.
@@ -75,6 +84,8 @@ pub enum Answer {
     },
     /// 303, after every change. `notice` is shown on the next page.
     See { path: String, notice: Option<String> },
+    /// 303 with a cookie: somebody came or went.
+    SeeWith { path: String, cookie: String },
     /// One of the error pages: a status, what happened, what we did, what you can do.
     Trouble {
         status: StatusCode,
@@ -115,6 +126,29 @@ impl Answer {
             status: StatusCode::NOT_FOUND,
             title: "No such page".into(),
             words: "There is no page of this name on this box. Nothing was changed. Choose one of the pages above.".into(),
+        }
+    }
+
+    /// A form that lacks a field or has one twice: not one of ours.
+    pub fn incomplete() -> Self {
+        Answer::Trouble {
+            status: StatusCode::BAD_REQUEST,
+            title: "This form was not understood".into(),
+            words: "A field is missing or stands there twice. Nothing was changed. Send it from the page of this box.".into(),
+        }
+    }
+
+    /// What nobody can correct in a form.
+    pub fn denied(trouble: &Trouble) -> Self {
+        let status = match trouble {
+            Trouble::Wait { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Trouble::Busy | Trouble::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::FORBIDDEN,
+        };
+        Answer::Trouble {
+            status,
+            title: "Not now".into(),
+            words: format!("{trouble} Nothing was changed."),
         }
     }
 

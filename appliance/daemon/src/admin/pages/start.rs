@@ -8,7 +8,7 @@ use proto::name::TLD;
 use super::{Answer, Entry};
 
 pub async fn show(entry: Entry<'_>) -> Answer {
-    Answer::page("Granary", draw(entry.proxy, true))
+    Answer::page("Granary", draw(entry.proxy, entry.handles.claim.owned()))
 }
 
 /// `claimed`: the box has an owner.
