@@ -16,7 +16,10 @@ use super::{
     looks::{Failure, NotFound},
     unavailable,
 };
-use crate::{links::Link, swarm::records};
+use crate::{
+    links::{self, Link},
+    swarm::records,
+};
 
 /// What an address means now.
 #[derive(Debug, Clone)]
@@ -38,6 +41,8 @@ pub struct Current {
 
 /// Petnames and links that lead on to each other. More: circles cost more.
 const HOPS_MAX: usize = 4;
+/// Records of a DNS packet that an error page quotes.
+const PACKET_SHOWN_MAX: usize = 8;
 
 impl Sites {
     /// Known and fresh: at once. Known and stale: at once, and looked up behind. Unknown: looked up until the deadline;
@@ -57,11 +62,10 @@ impl Sites {
                     let infohash = self.v1_of(&hash).await?;
                     return Ok(settled(infohash, link, followed));
                 }
-                Address::Key { key, salt } => {
-                    let mut current = self.newest(key, salt, local_only, deadline).await?;
-                    current.link = link;
-                    return Ok(current);
-                }
+                Address::Key { key, salt } => match self.newest(key, salt, local_only, deadline).await? {
+                    Newest::Here(current) => return Ok(Current { link, ..*current }),
+                    Newest::On(next) => address = next,
+                },
                 Address::Petname(name) => address = self.named(&name)?,
                 Address::Domain(domain) => {
                     followed = self.followed(&domain_id(&domain))?;
@@ -116,7 +120,7 @@ impl Sites {
         salt: Vec<u8>,
         local_only: bool,
         deadline: Instant,
-    ) -> Result<Current, Error> {
+    ) -> Result<Newest, Error> {
         let target = Target(key.target(&salt));
         let followed = self.followed(&target)?;
         let known = self.db.store().record(&target).map_err(unavailable)?;
@@ -146,10 +150,15 @@ impl Sites {
             (Meaning::Torrent(infohash), _) => infohash,
             // What the household holds stays readable when its publisher puts something else.
             (_, Some(whole)) => whole,
-            (other, None) => return Err(Error::NotASite(no_torrent(&other).into())),
+            (Meaning::Packet(bytes), None) => return packet_of(&key, &bytes),
+            (Meaning::Other, None) => {
+                return Err(Error::NotASite(
+                    "its publisher's newest record names no torrent".into(),
+                ));
+            }
         };
         let infohash = whole.unwrap_or(newest);
-        Ok(Current {
+        Ok(Newest::Here(Box::new(Current {
             infohash,
             address: Address::Key { key, salt },
             age_secs: age(&row),
@@ -157,7 +166,7 @@ impl Sites {
             link: None,
             stale,
             newer: (infohash != newest).then_some(newest),
-        })
+        })))
     }
 
     fn look(
@@ -245,13 +254,35 @@ fn address_of(text: &str) -> Option<Address> {
     }
 }
 
-fn no_torrent(meaning: &Meaning) -> &'static str {
-    match meaning {
-        Meaning::Packet(_) => {
-            "its publisher uses this key for names of the ordinary web (a signed DNS packet, as pkarr makes them)"
-        }
-        _ => "its publisher's newest record names no torrent",
+/// What a key's newest record says.
+enum Newest {
+    Here(Box<Current>),
+    /// It leads on to another address.
+    On(Address),
+}
+
+/// A key that signs a DNS packet (pkarr) instead of a torrent: the packet's own link record leads on; without one, the
+/// reader is told what the packet says.
+fn packet_of(key: &PublicKey, bytes: &[u8]) -> Result<Newest, Error> {
+    let what = "its publisher uses this key for names of the ordinary web (a signed DNS packet, as pkarr makes them)";
+    let Some(packet) = links::packet::read(key, bytes) else {
+        return Err(Error::NotASite(what.into()));
+    };
+    if let Some(address) = packet.address {
+        return Ok(Newest::On(address));
     }
+    let records = packet.records.iter().take(PACKET_SHOWN_MAX);
+    let says: Vec<String> = records
+        .map(|(name, kind, value)| format!("{name} {kind} {value}"))
+        .collect();
+    let says = if says.is_empty() {
+        "nothing".into()
+    } else {
+        says.join("; ")
+    };
+    Err(Error::NotASite(format!(
+        "{what}, and the packet has no link to a site. It says: {says}"
+    )))
 }
 
 fn failure(err: records::Error) -> Failure {
