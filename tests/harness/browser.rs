@@ -78,6 +78,12 @@ impl Browser {
         self.command("POST", "/url", &json!({ "url": url }));
     }
 
+    /// As the reload button does.
+    #[track_caller]
+    pub fn reload(&self) {
+        self.command("POST", "/refresh", &json!({}));
+    }
+
     /// The page's whole text as a reader sees it.
     #[track_caller]
     pub fn text(&self) -> String {

@@ -11,6 +11,7 @@ mod hostile_input;
 mod house;
 mod http2;
 mod killed;
+mod mutable;
 mod pages;
 mod pasted;
 mod proxy;

@@ -151,6 +151,10 @@ impl SiteSource for Fixture {
         self.known.current(address, local_only, deadline).await
     }
 
+    async fn look_again(&self, _: &Address, _: Instant) {
+        self.known.looked_again();
+    }
+
     async fn versions(&self, current: &Current) -> Result<Vec<Version>, Error> {
         Ok(self.known.versions(current, |ih| self.held(ih)))
     }

@@ -25,6 +25,8 @@ pub struct Known {
     pub names: Mutex<HashMap<String, Address>>,
     pub blocked: Mutex<HashSet<Target>>,
     pub age_secs: Mutex<u64>,
+    /// How often somebody asked for the newest on purpose.
+    pub again: Mutex<u32>,
 }
 
 /// 3 May 2026, 14:05 UTC.
@@ -123,6 +125,10 @@ impl Known {
         }
         sleep_until(deadline).await;
         Error::Looking(target)
+    }
+
+    pub fn looked_again(&self) {
+        *self.again.lock().unwrap() += 1;
     }
 
     pub fn versions(&self, current: &Current, held: impl Fn(&InfoHash) -> Held) -> Vec<Version> {

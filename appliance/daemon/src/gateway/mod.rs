@@ -39,6 +39,8 @@ mod fixture;
 #[cfg(test)]
 mod fixture_records;
 #[cfg(test)]
+mod host_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod mutable_tests;
@@ -99,6 +101,7 @@ pub trait SiteSource: Send + Sync + 'static {
         local_only: bool,
         deadline: Instant,
     ) -> impl Future<Output = Result<Current, Error>> + Send;
+    fn look_again(&self, address: &Address, deadline: Instant) -> impl Future<Output = ()> + Send;
     fn versions(&self, current: &Current) -> impl Future<Output = Result<Vec<Version>, Error>> + Send;
     fn held(&self, ih: &InfoHash) -> Held;
     fn item(
@@ -152,6 +155,10 @@ impl SiteSource for Sites {
         deadline: Instant,
     ) -> Result<Current, Error> {
         Sites::current(self, address, local_only, deadline).await
+    }
+
+    async fn look_again(&self, address: &Address, deadline: Instant) {
+        Sites::look_again(self, address, deadline).await;
     }
 
     async fn versions(&self, current: &Current) -> Result<Vec<Version>, Error> {

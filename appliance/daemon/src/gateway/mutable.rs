@@ -28,6 +28,8 @@ use crate::sites::{Current, Error};
 const FALLBACKS_MAX: usize = 256;
 /// How long the network is asked for a record before the infohash of the pasted link is shown.
 const FALLBACK_AFTER: Duration = Duration::from_millis(1500);
+/// How long a person who pressed "reload" waits for the network before what is known is shown.
+const RELOAD: Duration = Duration::from_millis(1500);
 /// How long after silence the next request asks again.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -138,6 +140,11 @@ async fn resolve<S: SiteSource>(
         Some(_) => until.min(Instant::now() + FALLBACK_AFTER),
         None => until,
     };
+    if ask.reload() && !local {
+        // The rest of the patience is the site's own.
+        let until = until.min(Instant::now() + RELOAD);
+        shared.shelf.source().look_again(address, until).await;
+    }
     let err = match shared.shelf.source().current(address, local, until).await {
         Ok(current) => {
             return Ok(Shown {

@@ -427,3 +427,23 @@ async fn an_item_is_shown_as_page_json_and_bytes_and_never_runs() {
     assert_eq!(house.ask("GET", "/", &unknown, &[PERSON]).await.status, 202);
     assert_eq!(house.ask("GET", "/x", &host, &[]).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_reload_asks_the_network_and_a_part_of_the_page_does_not() {
+    let house = House::start(sample()).await;
+    let host = host(&house.source.known.publish(1, b"", IH));
+    for (lines, asked) in [
+        (vec![PERSON], 0),
+        (vec![PERSON, "Cache-Control: max-age=0"], 1),
+        (vec![PERSON, "Cache-Control: no-cache"], 2),
+        (vec!["Sec-Fetch-Dest: image", "Cache-Control: no-cache"], 2),
+        (vec![PERSON, "Cache-Control: only-if-cached, no-cache"], 2),
+    ] {
+        assert_eq!(
+            house.ask("GET", "/about", &host, &lines).await.status,
+            200,
+            "{lines:?}"
+        );
+        assert_eq!(*house.source.known.again.lock().unwrap(), asked, "{lines:?}");
+    }
+}

@@ -208,6 +208,12 @@ impl<'a> Ask<'a> {
             .and_then(|query| path::query_value(query, name))
     }
 
+    /// A person pressed "reload": they want what is newest, not what is fresh enough.
+    pub fn reload(&self) -> bool {
+        let said = self.header(&header::CACHE_CONTROL).unwrap_or_default();
+        self.top && (cache::directive(said, "no-cache") || cache::directive(said, "max-age=0"))
+    }
+
     pub fn only_if_cached(&self) -> bool {
         self.header(&header::CACHE_CONTROL)
             .is_some_and(|text| cache::directive(text, "only-if-cached"))

@@ -94,6 +94,21 @@ impl Sites {
         Err(Error::Unknown("its names and links lead in a circle".into()))
     }
 
+    /// For somebody who asks for the newest on purpose: the network is asked about a key however fresh its record is, and
+    /// waited for until the deadline. What came of it, [`Sites::current`] tells.
+    pub async fn look_again(&self, address: &Address, deadline: Instant) {
+        let address = match address {
+            Address::Petname(name) => self.named(name).ok(),
+            other => Some(other.clone()),
+        };
+        if let Some(Address::Key { key, salt }) = address {
+            let target = Target(key.target(&salt));
+            if self.followed(&target).is_ok() {
+                self.records.again(target, deadline, self.look(key, salt)).await;
+            }
+        }
+    }
+
     /// An item of the DHT as it is: a record by its target when we know it, else an immutable one, from the network.
     pub async fn item(&self, target: Target, local_only: bool, deadline: Instant) -> Result<Item, Error> {
         if let Some(row) = self.db.store().record(&target).map_err(unavailable)? {

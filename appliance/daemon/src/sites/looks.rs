@@ -68,6 +68,9 @@ impl<T> Slot<T> {
     }
 }
 
+/// Somebody who asks for the newest on purpose has the network asked no sooner after the last time.
+const ON_PURPOSE: Duration = Duration::from_secs(3);
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Looks<T> {
@@ -100,6 +103,18 @@ impl<T: Clone + Send + Sync + 'static> Looks<T> {
         if !slots.get(&target).is_some_and(settled) {
             // At the bound this one is left for the next reader.
             let _ = self.begin(&mut slots, target, look);
+        }
+    }
+
+    /// Looks for somebody who asks for the newest on purpose: waits for the look, unless one ended a moment ago.
+    pub async fn again<F>(&self, target: Target, until: Instant, look: impl FnOnce(Instant) -> F)
+    where
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let ended = |slot: &Slot<T>| slot.ended_within(ON_PURPOSE);
+        if !lock(&self.slots).get(&target).is_some_and(ended) {
+            // Whatever came of it stands in the store.
+            let _ = self.wait(target, until, look).await;
         }
     }
 
