@@ -15,4 +15,5 @@ mod mutable;
 mod pages;
 mod pasted;
 mod proxy;
+mod sharing;
 mod torrents_elsewhere;

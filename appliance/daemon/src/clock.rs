@@ -52,21 +52,30 @@ impl Clock {
         system.saturating_add_signed(self.offset_secs.load(Ordering::Relaxed))
     }
 
-    /// The hour of the household's week, 0 = Monday 00:00, and the seconds until the next one begins. The time zone is the
-    /// system's.
-    pub fn hour_of_week(&self) -> (u16, u64) {
+    /// The minute of the household's week, 0 = Monday 00:00, and the seconds until the next one begins. The time zone is
+    /// the system's.
+    pub fn minute_of_week(&self) -> (u16, u64) {
+        minute_of(&self.local())
+    }
+
+    /// Year and month (1 to 12) of the household's calendar.
+    pub fn month(&self) -> (i32, u32) {
+        let now = self.local();
+        (now.year(), now.month())
+    }
+
+    fn local(&self) -> DateTime<Local> {
         let utc = i64::try_from(self.now_secs())
             .ok()
             .and_then(|secs| DateTime::from_timestamp(secs, 0))
             .unwrap_or_default();
-        hour_of(&utc.with_timezone(&Local))
+        utc.with_timezone(&Local)
     }
 }
 
-fn hour_of<Z: TimeZone>(now: &DateTime<Z>) -> (u16, u64) {
-    let hour = now.weekday().num_days_from_monday() * 24 + now.hour();
-    let gone = now.minute() * 60 + now.second();
-    (hour as u16, u64::from(3600 - gone.min(3599)))
+fn minute_of<Z: TimeZone>(now: &DateTime<Z>) -> (u16, u64) {
+    let minute = (now.weekday().num_days_from_monday() * 24 + now.hour()) * 60 + now.minute();
+    (minute as u16, u64::from(60 - now.second().min(59)))
 }
 
 #[cfg(test)]
@@ -80,11 +89,11 @@ mod tests {
         let kathmandu = FixedOffset::east_opt(20_700).expect("an offset of less than a day");
         let at = |secs| {
             let utc = DateTime::from_timestamp(secs, 0).expect("a date");
-            hour_of(&utc.with_timezone(&kathmandu))
+            minute_of(&utc.with_timezone(&kathmandu))
         };
         // Sunday, 4 January 1970, 18:15 UTC is Monday 00:00 there.
-        assert_eq!(at(324_900), (0, 3600));
-        assert_eq!(at(324_899), (167, 1));
-        assert_eq!(at(324_900 + 25 * 3600 + 600), (25, 3000));
+        assert_eq!(at(324_900), (0, 60));
+        assert_eq!(at(324_899), (10_079, 1));
+        assert_eq!(at(324_900 + 25 * 3600 + 610), (1_510, 50));
     }
 }

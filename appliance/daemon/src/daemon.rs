@@ -23,12 +23,9 @@ use crate::{
     links::{self, Links},
     net,
     publish::{Publish, bundled},
-    sharing::Sharing,
+    sharing::{self, Sharing},
     sites::Sites,
-    swarm::{
-        self, Swarm, SwarmConfig,
-        limits::{Rates, Schedule, Settings, Span},
-    },
+    swarm::{self, Swarm, SwarmConfig, limits::Caps},
     tasks::Tasks,
 };
 
@@ -78,7 +75,10 @@ impl Daemon {
         let health = Health::default();
         let db = open_store(&config, &clock).await?;
         let background = tasks.child();
-        let swarm = match Swarm::start(swarm_config(&config), db.clone(), clock.clone(), &background).await {
+        let shares = sharing_config(&config);
+        let mut swarm_config = swarm_config(&config);
+        (swarm_config.limits, swarm_config.upload) = sharing::first(&shares, &db, &clock);
+        let swarm = match Swarm::start(swarm_config, db.clone(), clock.clone(), &background).await {
             Ok(swarm) => swarm,
             Err(err) => {
                 background.cancel();
@@ -104,10 +104,11 @@ impl Daemon {
             &background,
         );
         let sharing = Sharing::start(
-            limits(&config),
+            shares,
             swarm.clone(),
             db.clone(),
             clock.clone(),
+            health.clone(),
             &background,
         );
         let claim = Claim::new(has_owner(&db)?);
@@ -192,10 +193,18 @@ impl Daemon {
         Ok(())
     }
 
-    /// SIGHUP: limits take effect at once; what else changed needs a restart, which is said in the log.
+    /// SIGHUP: what of sharing stands in the file takes effect at once, unless it was set on a page; what else changed needs
+    /// a restart. Both are said in the log.
     pub fn reload(&self, config: &Config) {
-        self.handles.swarm.limits().set(limits(config));
-        info!("config reloaded: rates and their schedule took effect; other changes need a restart");
+        if self.handles.sharing.reload(sharing_config(config)) {
+            info!(
+                "config reloaded: upload, rates and their schedule took effect; other changes need a restart"
+            );
+        } else {
+            info!(
+                "config reloaded: what is shared was set on a page, which counts; other changes need a restart"
+            );
+        }
     }
 
     /// Ends everything in order. Never hangs: every step has its deadline.
@@ -332,28 +341,52 @@ fn swarm_config(config: &Config) -> SwarmConfig {
     to.interfaces = config.interface.iter().cloned().collect();
     to.upnp = config.upnp;
     to.peers.clone_from(&config.peers);
-    to.limits = limits(config);
-    to.upload = config.upload;
     to
 }
 
-fn limits(config: &Config) -> Settings {
-    let rates = Rates {
-        up: config.upload_bytes_per_sec,
-        down: config.download_bytes_per_sec,
-    };
-    let spans = config.schedule.iter().map(|hours| Span {
-        from: hours.from,
-        until: hours.until,
-        rates: Rates {
-            up: hours.up.unwrap_or(rates.up),
-            down: hours.down.unwrap_or(rates.down),
+/// What of sharing stands in the configuration file.
+fn sharing_config(config: &Config) -> sharing::Config {
+    let mut schedule: Vec<sharing::Hours> = Vec::new();
+    for hours in &config.schedule {
+        let day = sharing::Day::ALL[usize::from(hours.from / 24 % 7)];
+        let until = match hours.until % 24 {
+            0 => 24,
+            hour => hour,
+        };
+        let entry = sharing::Hours {
+            days: Vec::new(),
+            from: format!("{:02}:00", hours.from % 24),
+            until: format!("{until:02}:00"),
+            upload_bytes_per_sec: hours.up.unwrap_or(config.upload_bytes_per_sec),
+            download_bytes_per_sec: hours.down.unwrap_or(config.download_bytes_per_sec),
+        };
+        // One line of the file was one entry per day.
+        match schedule.last_mut() {
+            Some(last)
+                if sharing::Hours {
+                    days: Vec::new(),
+                    ..last.clone()
+                } == entry
+                    && !last.days.contains(&day) =>
+            {
+                last.days.push(day);
+            }
+            _ => schedule.push(sharing::Hours {
+                days: vec![day],
+                ..entry
+            }),
+        }
+    }
+    sharing::Config {
+        settings: sharing::Settings {
+            upload: config.upload,
+            upload_bytes_per_sec: config.upload_bytes_per_sec,
+            download_bytes_per_sec: config.download_bytes_per_sec,
+            schedule,
+            monthly_bytes: config.upload_bytes_per_month,
         },
-    });
-    Settings {
-        rates,
-        schedule: Schedule::new(spans.collect()),
-        ..Settings::default()
+        caps: Caps::default(),
+        never: config.upload_never,
     }
 }
 

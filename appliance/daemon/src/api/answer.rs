@@ -265,7 +265,7 @@ mod tests {
         let found = |method, path| find(table::operations(), &method, path).map(|(found, _)| found.summary);
         let refused = found(Method::PATCH, "/api/v1/sharing").expect_err("there is no such operation");
         assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED);
-        assert_eq!(refused.allow.as_deref(), Some("GET, PUT"));
+        assert_eq!(refused.allow.as_deref(), Some("DELETE, GET, PUT"));
         let refused = found(Method::GET, "/api/v1/nothing").expect_err("there is no such path");
         assert_eq!(refused.status, StatusCode::NOT_FOUND);
         assert!(found(Method::GET, "/api/v1/status").is_ok());

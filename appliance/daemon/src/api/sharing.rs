@@ -20,6 +20,11 @@ pub async fn set(call: Call, _: Nothing, settings: Settings) -> Result<SharingVi
     Ok(view(&call))
 }
 
+pub async fn forget(call: Call, _: Nothing, _: Nothing) -> Result<SharingView, Refusal> {
+    call.handles.sharing.forget().await?;
+    Ok(view(&call))
+}
+
 fn view(call: &Call) -> SharingView {
     SharingView {
         settings: call.handles.sharing.settings(),

@@ -41,6 +41,7 @@ fn about_the_box() -> Vec<Operation> {
         put("/api/v1/sharing", Owner, "Sets what is given to others, at once; all fields, as GET shows them")
             .refuses(&[422])
             .json(sharing::set),
+        delete("/api/v1/sharing", Owner, "Forgets what was set: the configuration file counts again").json(sharing::forget),
     ]
 }
 

@@ -36,7 +36,7 @@ pub struct Flags {
     /// No port forwarding by UPnP or NAT-PMP, whatever the config says
     #[arg(long)]
     pub no_upnp: bool,
-    /// Give nothing to others: no seeding, no announces
+    /// Give nothing to others in this run, whatever is set on a page: no seeding, no announces
     #[arg(long)]
     pub no_upload: bool,
     /// What is logged, such as `info` or `info,granary=debug`
@@ -67,7 +67,7 @@ impl Flags {
         config.dns_doh = self.doh.clone().or(config.dns_doh.take());
         config.lsd &= !self.no_lsd;
         config.upnp = (config.upnp || self.upnp) && !self.no_upnp;
-        config.upload &= !self.no_upload;
+        config.upload_never |= self.no_upload;
         if let Some(log) = &self.log {
             config.log.clone_from(log);
         }

@@ -39,6 +39,7 @@ pub fn parse(text: &str, config: &Config) -> Result<Config, Vec<String>> {
             schedule::parse,
         );
         swarm.bytes("upload_bytes_per_sec", &mut config.upload_bytes_per_sec);
+        swarm.bytes("upload_bytes_per_month", &mut config.upload_bytes_per_month);
         swarm.bytes("download_bytes_per_sec", &mut config.download_bytes_per_sec);
     });
     reader.table("dns", |dns| {

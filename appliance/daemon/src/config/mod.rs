@@ -45,6 +45,8 @@ pub struct Config {
     pub upnp: bool,
     /// Whether others get anything from us. Off: no seeding, no announces, and the DHT node asks without answering.
     pub upload: bool,
+    /// `--no-upload`: off for this run, whatever is set on a page.
+    pub upload_never: bool,
     /// Resolvers for the link records of domains. Empty: those of the system.
     pub dns_upstream: Vec<SocketAddr>,
     /// `https://ADDRESS/dns-query`: a DoH resolver instead. The resolver sees which linked domains are opened.
@@ -59,6 +61,8 @@ pub struct Config {
     pub upload_bytes_per_sec: u64,
     /// Bytes per second for downloads, all torrents together; 0: no limit.
     pub download_bytes_per_sec: u64,
+    /// Bytes given to others in a calendar month, then upload rests; 0: no limit. Smaller: fits a line with a volume limit.
+    pub upload_bytes_per_month: u64,
     /// Other rates at some hours of the week; the first entry that covers an hour decides.
     pub schedule: Vec<Hours>,
     /// Visited sites may use this much. Larger: more stays readable offline. Smaller: the disk stays free.
@@ -99,6 +103,7 @@ impl Default for Config {
             lsd: true,
             upnp: false,
             upload: true,
+            upload_never: false,
             dns_upstream: Vec::new(),
             dns_doh: None,
             dns_doh_ca: None,
@@ -106,6 +111,7 @@ impl Default for Config {
             peers: Vec::new(),
             upload_bytes_per_sec: 0,
             download_bytes_per_sec: 0,
+            upload_bytes_per_month: 0,
             schedule: Vec::new(),
             visited_bytes_max: 20 << 30,
             free_floor_bytes: 512 << 20,

@@ -10,9 +10,6 @@ use tokio::time::{Instant, sleep};
 use super::{fetch::Fetch, limits::Limits, listen::Listener};
 use crate::{clock::Clock, tasks::Tasks};
 
-/// The clock is asked at least this often: a laptop that slept has missed the hour.
-const HOUR_LOOK: Duration = Duration::from_secs(600);
-
 /// Connections that end with the house write their last figures within this.
 const LAST_FIGURES: Duration = Duration::from_secs(1);
 
@@ -38,15 +35,15 @@ impl Totals {
     }
 }
 
-/// Applies the schedule at the beginning of each hour.
-pub fn follow_hours(limits: &Limits, clock: &Clock, tasks: &Tasks) {
+/// Applies the schedule at the beginning of each minute: a laptop that slept catches up within one.
+pub fn follow_week(limits: &Limits, clock: &Clock, tasks: &Tasks) {
     let (limits, clock) = (limits.clone(), clock.clone());
-    limits.hour_begins(clock.hour_of_week().0);
-    tasks.spawn("swarm.hours", async move {
+    limits.minute_begins(clock.minute_of_week().0);
+    tasks.spawn("swarm.week", async move {
         loop {
-            let (_, left) = clock.hour_of_week();
-            sleep(Duration::from_secs(left).min(HOUR_LOOK)).await;
-            limits.hour_begins(clock.hour_of_week().0);
+            let (_, left) = clock.minute_of_week();
+            sleep(Duration::from_secs(left)).await;
+            limits.minute_begins(clock.minute_of_week().0);
         }
     });
 }

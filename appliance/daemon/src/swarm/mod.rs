@@ -259,6 +259,17 @@ impl Swarm {
         &self.parts.limits
     }
 
+    /// Whether others get anything from us, from now on. Off: no seeding, no announces, nothing put, and the DHT node only
+    /// asks (BEP 43). What we fetch goes on.
+    pub fn set_upload(&self, on: bool) {
+        self.parts.set_upload(on);
+    }
+
+    /// Payload bytes given since the start, to the last block.
+    pub fn uploaded(&self) -> u64 {
+        self.parts.fetch.totals().up() + self.parts.listener.seeder().uploaded()
+    }
+
     pub fn status(&self) -> Status {
         self.parts.status()
     }

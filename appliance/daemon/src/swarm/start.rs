@@ -7,8 +7,8 @@ use std::{
 };
 
 use proto::{guard::Policy, id::InfoHash};
-use tokio::sync::mpsc;
-use tracing::warn;
+use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
 
 use super::{
     Error, Progress, dht,
@@ -17,6 +17,7 @@ use super::{
     opening::Opening,
     records::Records,
     reuse::Lately,
+    seed,
 };
 use crate::{clock::Clock, db::Db, tasks::Tasks};
 
@@ -128,6 +129,8 @@ pub struct Parts {
     pub records: Records,
     pub reused: Lately,
     pub listener: listen::Listener,
+    /// Whether others get anything; the fetch engine follows it.
+    pub giving: watch::Sender<bool>,
 }
 
 /// Peers from the config, then those the finder finds.
@@ -212,14 +215,15 @@ impl listen::Handover for Hands {
 
 pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> Result<Parts, Error> {
     let limits = limits::Limits::new(config.limits.clone());
-    flow::follow_hours(&limits, &clock, tasks);
+    flow::follow_week(&limits, &clock, tasks);
     let dht = start_dht(&config, &db, &clock, tasks).await?;
     let found = Found {
         always: config.peers.clone(),
         finder: start_finder(&config, dht.clone(), &db, &clock, tasks),
         tasks: tasks.clone(),
     };
-    let fetch = start_fetch(&config, &db, &limits, &found, tasks).await?;
+    let giving = watch::Sender::new(config.upload);
+    let fetch = start_fetch(&config, &db, &limits, &found, giving.subscribe(), tasks).await?;
     flow::follow_rates(&limits, &fetch, tasks);
     let (damaged, reports) = mpsc::channel(256);
     let hands = Hands {
@@ -232,7 +236,10 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
         dht_port: dht
             .as_ref()
             .and_then(|dht| Some(dht.local_addrs().first()?.port())),
-        serve: config.upload,
+        seed: seed::Config {
+            serve: config.upload,
+            ..seed::Config::default()
+        },
         ..listen::Config::default()
     };
     let listener = listen::Listener::start(door, db.clone(), limits.clone(), tasks, Arc::new(hands))
@@ -258,6 +265,7 @@ pub async fn start(config: SwarmConfig, db: Db, clock: Clock, tasks: &Tasks) -> 
         records,
         reused: Lately::default(),
         listener,
+        giving,
     })
 }
 
@@ -322,6 +330,7 @@ async fn start_fetch(
     db: &Db,
     limits: &limits::Limits,
     found: &Found,
+    upload: watch::Receiver<bool>,
     tasks: &Tasks,
 ) -> Result<Fetch, Error> {
     let announce = found.clone();
@@ -332,7 +341,7 @@ async fn start_fetch(
         peers_max: config.peers_per_torrent,
         policy: config.policy.clone(),
         limits: limits.clone(),
-        upload: config.upload,
+        upload,
         on_whole: Arc::new(move |ih| announce.announce(ih)),
     };
     Fetch::start(setup, Arc::new(found.clone()), tasks).await
@@ -354,6 +363,25 @@ fn fetch_damaged(mut reports: mpsc::Receiver<(InfoHash, u32)>, db: &Db, fetch: &
 }
 
 impl Parts {
+    /// Everybody who gives something to others is told. Returns at once; connections end within a second.
+    pub fn set_upload(&self, on: bool) {
+        let changed = self
+            .giving
+            .send_if_modified(|before| std::mem::replace(before, on) != on);
+        if !changed {
+            return;
+        }
+        info!(upload = on, "what others get from us has changed");
+        self.listener.seeder().set_open(on);
+        self.found
+            .finder
+            .set_port(if on { self.listener.local_addr().port() } else { 0 });
+        self.records.set_putting(on);
+        if let Some(dht) = &self.dht {
+            dht.set_read_only(!on);
+        }
+    }
+
     pub fn status(&self) -> Status {
         let fetching = self.fetch.active();
         let found = self.found.finder.status();

@@ -138,6 +138,11 @@ impl Typed {
                 }
             }
             schedule.push(Hours {
+                // Days are not on the form: they stay as they were.
+                days: before
+                    .schedule
+                    .get(row - 1)
+                    .map_or_else(Vec::new, |hours| hours.days.clone()),
                 from: from.clone(),
                 until: until.clone(),
                 upload_bytes_per_sec: rate(format!("up{row}"), up),
@@ -301,6 +306,7 @@ mod tests {
             upload_bytes_per_sec: 1_500_000,
             download_bytes_per_sec: 0,
             schedule: vec![Hours {
+                days: Vec::new(),
                 from: "22:00".into(),
                 until: "06:00".into(),
                 upload_bytes_per_sec: 0,

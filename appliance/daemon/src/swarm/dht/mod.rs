@@ -20,7 +20,10 @@ mod socket;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -99,6 +102,7 @@ pub struct Dht {
     /// Apart from the others: records must not wait behind a thousand announces.
     item_commands: mpsc::Sender<Command>,
     stats: Arc<Mutex<Stats>>,
+    read_only: Arc<AtomicBool>,
     local: Arc<[SocketAddr]>,
 }
 
@@ -125,13 +129,16 @@ impl Dht {
         };
         let stats = Arc::new(Mutex::new(Stats::default()));
         let names = config.bootstrap.clone();
-        let owner = Owner::new(&config, sockets, memory, inboxes, stats.clone(), tasks).await;
+        let read_only = Arc::new(AtomicBool::new(config.read_only));
+        let shared = (stats.clone(), read_only.clone());
+        let owner = Owner::new(&config, sockets, memory, inboxes, shared, tasks).await;
         // It saves what it knows after the token is cancelled, so it must not be dropped half-way.
         tasks.spawn_graceful("dht.node", owner.run(tasks.token()));
         let dht = Dht {
             commands,
             item_commands,
             stats,
+            read_only,
             local,
         };
         if !names.is_empty() {
@@ -213,6 +220,11 @@ impl Dht {
     /// As of the last datagram or timer.
     pub fn stats(&self) -> Stats {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Upload was switched off (BEP 43), or on again.
+    pub fn set_read_only(&self, on: bool) {
+        self.read_only.store(on, Ordering::Relaxed);
     }
 
     async fn set_routers(&self, routers: Vec<SocketAddr>) {

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -88,6 +91,8 @@ pub struct Owner {
     waiting: BTreeMap<JobId, Waiting>,
     waiting_items: BTreeMap<JobId, WaitingItem>,
     stats: Arc<Mutex<Stats>>,
+    /// Switched from outside; looked at before every datagram and timer.
+    read_only: Arc<AtomicBool>,
     memory: Option<Memory>,
     tasks: Tasks,
     born: Instant,
@@ -101,7 +106,7 @@ impl Owner {
         sockets: Sockets,
         memory: Option<Memory>,
         inboxes: Inboxes,
-        stats: Arc<Mutex<Stats>>,
+        (stats, read_only): (Arc<Mutex<Stats>>, Arc<AtomicBool>),
         tasks: &Tasks,
     ) -> Self {
         let mut policy = config.policy.clone();
@@ -109,9 +114,9 @@ impl Owner {
             policy.allow_loopback = true;
             policy.allow_private = true;
         }
-        let (read_only, limits) = (config.read_only, config.limits.clone());
+        let limits = config.limits.clone();
         let config = node::Config {
-            read_only,
+            read_only: config.read_only,
             policy,
             limits,
             ..node::Config::default()
@@ -134,6 +139,7 @@ impl Owner {
             waiting: BTreeMap::new(),
             waiting_items: BTreeMap::new(),
             stats,
+            read_only,
             memory,
             tasks: tasks.clone(),
             born,
@@ -149,6 +155,7 @@ impl Owner {
         let mut buffer = vec![0; DATAGRAM_MAX];
         loop {
             let now = self.now();
+            self.node.set_read_only(self.read_only.load(Ordering::Relaxed));
             if now >= self.node.next_tick() {
                 self.node.tick(now);
             }
@@ -182,6 +189,7 @@ impl Owner {
     }
 
     fn receive(&mut self, family: Family, buffer: &mut [u8]) {
+        self.node.set_read_only(self.read_only.load(Ordering::Relaxed));
         for _ in 0..BURST {
             let Some(socket) = self.sockets.get(family) else {
                 return;

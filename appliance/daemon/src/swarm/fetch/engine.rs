@@ -8,7 +8,7 @@ use std::{
     num::NonZeroU32,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use librqbit::{
     api::TorrentIdOrHash, limits::LimitsConfig,
 };
 use librqbit_core::{Id20, torrent_metainfo::torrent_from_bytes};
-use proto::id::InfoHash;
+use proto::{guard::Policy, id::InfoHash};
 use tokio::io::AsyncSeek;
 
 use super::{Setup, storage::Shelf, walls};
@@ -48,66 +48,59 @@ pub struct Order<'a> {
     pub peers_max: usize,
 }
 
-/// The one session.
+/// The one session. Whether it gives anything to others is decided when it opens: another word about that needs another
+/// session.
 pub struct Engine {
-    session: Arc<Session>,
+    session: Mutex<Arc<Session>>,
+    plan: Plan,
+    rates: Mutex<(Option<u32>, Option<u32>)>,
     /// Where librqbit looks for bitfields; emptied at start, worth nothing afterwards.
     folder: PathBuf,
     door: Ipv4Addr,
 }
 
+/// What every session is opened with.
+struct Plan {
+    policy: Policy,
+    tracker: String,
+}
+
 impl Engine {
     /// The setup's folder is emptied: nothing in it outlives the process.
     pub async fn start(setup: &Setup, tracker: &str) -> Result<Engine, Error> {
-        let (folder, door) = (&setup.folder, walls::random_door());
-        let blocklist = prepare(folder, &walls::ranges(&setup.policy, door)).map_err(|err| {
-            Error::Engine(format!(
-                "prepare the folder {} for fetching: {err}",
-                folder.display()
-            ))
-        })?;
-        let tracker = tracker
-            .parse()
-            .map_err(|err| Error::Engine(format!("the loopback tracker's address: {err}")))?;
-        let options = SessionOptions {
-            dht: None,
-            disable_local_service_discovery: true,
-            fastresume: true,
-            persistence: Some(SessionPersistenceConfig::Json {
-                folder: Some(folder.to_owned()),
-            }),
-            listen: Some(ListenerOptions {
-                mode: ListenerMode::TcpOnly,
-                listen_addr: (Ipv4Addr::LOCALHOST, 0).into(),
-                ipv4_only: true,
-                ..ListenerOptions::default()
-            }),
-            connect: Some(ConnectionOptions {
-                peer_opts: Some(PeerConnectionOptions {
-                    connect_timeout: Some(Duration::from_secs(7)),
-                    ..PeerConnectionOptions::default()
-                }),
-                ..ConnectionOptions::default()
-            }),
-            disable_upload: !setup.upload,
-            runtime_worker_threads: Some(DISK_PERMITS),
-            concurrent_init_limit: Some(16),
-            blocklist_url: Some(format!("file://{blocklist}")),
-            trackers: [tracker].into(),
-            client_name_and_version: Some(concat!("Granary/", env!("CARGO_PKG_VERSION")).into()),
-            ..SessionOptions::default()
+        let (folder, door) = (setup.folder.clone(), walls::random_door());
+        let plan = Plan {
+            policy: setup.policy.clone(),
+            tracker: tracker.to_owned(),
         };
-        let session = guarded("start", Session::new_with_opts(folder.join("unused"), options)).await?;
+        let upload = *setup.upload.borrow();
+        let session = plan.open(&folder, door, upload).await?;
         Ok(Engine {
-            session,
-            folder: folder.to_owned(),
+            session: Mutex::new(session),
+            plan,
+            rates: Mutex::default(),
+            folder,
             door,
         })
     }
 
+    /// A new session in place of the old one, which must hold no torrent any more.
+    pub async fn reopen(&self, upload: bool) -> Result<(), Error> {
+        self.stop().await;
+        let session = self.plan.open(&self.folder, self.door, upload).await?;
+        *lock(&self.session) = session;
+        let (up, down) = *lock(&self.rates);
+        self.limit(up, down);
+        Ok(())
+    }
+
+    fn session(&self) -> Arc<Session> {
+        lock(&self.session).clone()
+    }
+
     /// Where our listener hands peers over to.
     pub fn listen_addr(&self) -> Option<SocketAddr> {
-        self.session.listen_addr()
+        self.session().listen_addr()
     }
 
     /// The loopback address our listener has to hand them over from.
@@ -117,9 +110,11 @@ impl Engine {
 
     /// Bytes per second; `None`: unlimited.
     pub fn limit(&self, up: Option<u32>, down: Option<u32>) {
+        *lock(&self.rates) = (up, down);
         let floor = |bps: u32| NonZeroU32::new(bps.max(UPLOAD_BPS_MIN));
-        self.session.ratelimits.set_upload_bps(up.and_then(floor));
-        self.session.ratelimits.set_download_bps(down.and_then(floor));
+        let session = self.session();
+        session.ratelimits.set_upload_bps(up.and_then(floor));
+        session.ratelimits.set_download_bps(down.and_then(floor));
     }
 
     pub async fn add(&self, order: Order<'_>) -> Result<Arc<ManagedTorrent>, Error> {
@@ -142,9 +137,8 @@ impl Engine {
             ..AddTorrentOptions::default()
         };
         let bytes = torrent_file(&order.torrent.raw_info);
-        let adding = self
-            .session
-            .add_torrent(AddTorrent::from_bytes(bytes), Some(options));
+        let session = self.session();
+        let adding = session.add_torrent(AddTorrent::from_bytes(bytes), Some(options));
         match guarded("add a torrent", adding).await? {
             AddTorrentResponse::Added(_, handle) => Ok(handle),
             AddTorrentResponse::AlreadyManaged(..) => {
@@ -158,7 +152,7 @@ impl Engine {
 
     pub async fn remove(&self, ih: &InfoHash) -> Result<(), Error> {
         let id = TorrentIdOrHash::Hash(Id20::new(ih.0));
-        guarded("remove a torrent", self.session.delete(id, false)).await
+        guarded("remove a torrent", self.session().delete(id, false)).await
     }
 
     pub async fn select(
@@ -167,7 +161,7 @@ impl Engine {
         files: impl IntoIterator<Item = usize>,
     ) -> Result<(), Error> {
         let files = files.into_iter().collect();
-        guarded("select files", self.session.update_only_files(handle, &files)).await
+        guarded("select files", self.session().update_only_files(handle, &files)).await
     }
 
     pub async fn cursor(&self, handle: &Arc<ManagedTorrent>, file: usize) -> Result<Cursor, Error> {
@@ -176,11 +170,61 @@ impl Engine {
     }
 
     pub async fn stop(&self) {
-        let stopping = tokio::time::timeout(Duration::from_secs(4), self.session.stop());
+        let session = self.session();
+        let stopping = tokio::time::timeout(Duration::from_secs(4), session.stop());
         if AssertUnwindSafe(stopping).catch_unwind().await.is_err() {
             tracing::warn!("the fetch engine panicked while stopping");
         }
     }
+}
+
+impl Plan {
+    /// The folder is emptied: nothing in it outlives a session.
+    async fn open(&self, folder: &Path, door: Ipv4Addr, upload: bool) -> Result<Arc<Session>, Error> {
+        let blocklist = prepare(folder, &walls::ranges(&self.policy, door)).map_err(|err| {
+            Error::Engine(format!(
+                "prepare the folder {} for fetching: {err}",
+                folder.display()
+            ))
+        })?;
+        let tracker = self
+            .tracker
+            .parse()
+            .map_err(|err| Error::Engine(format!("the loopback tracker's address: {err}")))?;
+        let options = SessionOptions {
+            dht: None,
+            disable_local_service_discovery: true,
+            fastresume: true,
+            persistence: Some(SessionPersistenceConfig::Json {
+                folder: Some(folder.to_owned()),
+            }),
+            listen: Some(ListenerOptions {
+                mode: ListenerMode::TcpOnly,
+                listen_addr: (Ipv4Addr::LOCALHOST, 0).into(),
+                ipv4_only: true,
+                ..ListenerOptions::default()
+            }),
+            connect: Some(ConnectionOptions {
+                peer_opts: Some(PeerConnectionOptions {
+                    connect_timeout: Some(Duration::from_secs(7)),
+                    ..PeerConnectionOptions::default()
+                }),
+                ..ConnectionOptions::default()
+            }),
+            disable_upload: !upload,
+            runtime_worker_threads: Some(DISK_PERMITS),
+            concurrent_init_limit: Some(16),
+            blocklist_url: Some(format!("file://{blocklist}")),
+            trackers: [tracker].into(),
+            client_name_and_version: Some(concat!("Granary/", env!("CARGO_PKG_VERSION")).into()),
+            ..SessionOptions::default()
+        };
+        guarded("start", Session::new_with_opts(folder.join("unused"), options)).await
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs a call into librqbit so that a panic in it is an error of ours, and so that it ends.

@@ -32,7 +32,7 @@ use proto::{
 };
 use store::Pieces;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Duration, Instant},
 };
 
@@ -63,8 +63,8 @@ pub struct Setup {
     pub policy: Policy,
     /// Who is told what the engine used of the line.
     pub limits: Limits,
-    /// Whether the engine gives anything to others.
-    pub upload: bool,
+    /// Whether the engine gives anything to others, now and from each change on.
+    pub upload: watch::Receiver<bool>,
     /// Told when a torrent is whole and durable.
     pub on_whole: Arc<dyn Fn(InfoHash) + Send + Sync>,
 }

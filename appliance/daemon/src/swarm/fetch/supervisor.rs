@@ -34,6 +34,8 @@ const ROUND: Duration = Duration::from_millis(500);
 const ROUND_OPENING: Duration = Duration::from_millis(20);
 /// Nothing came in for this long: the torrent is given to the engine anew, which forgets its grudges against peers.
 const STALLED: Duration = Duration::from_secs(180);
+/// After the engine could not be opened anew.
+const REOPEN_PAUSE: Duration = Duration::from_secs(10);
 /// How often peers' error counts are noted.
 const COUNTS: Duration = Duration::from_secs(5);
 
@@ -59,12 +61,15 @@ impl Supervisor {
     pub async fn run(mut self) {
         let token = self.tasks.token();
         while !token.is_cancelled() {
-            self.round().await;
+            if self.follow_upload().await {
+                self.round().await;
+            }
             let opening = self.live.values().any(|live| live.phase() == Phase::Checking);
             let pause = if opening { ROUND_OPENING } else { ROUND };
             tokio::select! {
                 () = token.cancelled() => {}
                 () = self.jobs.nudge.notified() => {}
+                Ok(()) = self.setup.upload.changed() => self.setup.upload.mark_changed(),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -76,6 +81,32 @@ impl Supervisor {
             }
         }
         self.engine.stop().await;
+    }
+
+    /// Upload was switched off or on: all torrents leave the engine, and come back to one that behaves so. False: there is
+    /// none yet, and nothing is fetched until there is.
+    async fn follow_upload(&mut self) -> bool {
+        if !self.setup.upload.has_changed().unwrap_or(false) {
+            return true;
+        }
+        let all: Vec<InfoHash> = self.live.keys().copied().collect();
+        for ih in all {
+            self.take_out(ih, Leave::Idle).await;
+        }
+        let upload = *self.setup.upload.borrow_and_update();
+        match self.engine.reopen(upload).await {
+            Ok(()) => true,
+            Err(err) => {
+                warn!(%err, "fetching waits: the engine does not start anew");
+                self.setup.upload.mark_changed();
+                let token = self.tasks.token();
+                tokio::select! {
+                    () = token.cancelled() => {}
+                    () = tokio::time::sleep(REOPEN_PAUSE) => {}
+                }
+                false
+            }
+        }
     }
 
     async fn round(&mut self) {

@@ -138,6 +138,8 @@ struct Room {
     soon: mpsc::Sender<InfoHash>,
     /// Set when `soon` was full: the schedule then looks for torrents without a due row.
     sweep: AtomicBool,
+    /// Set when we take connections again: the schedule then announces everything, whatever is due.
+    anew: AtomicBool,
     /// Wakes the schedule.
     wake: Notify,
     /// The listener's own port; 0 until it is known.
@@ -172,6 +174,7 @@ impl Finder {
             searches: Arc::new(Semaphore::new(config.searches_max)),
             soon,
             sweep: AtomicBool::new(true),
+            anew: AtomicBool::new(false),
             wake: Notify::new(),
             port: watch::Sender::new(config.port),
             outside: Mutex::default(),
@@ -213,9 +216,19 @@ impl Finder {
         });
     }
 
-    /// The listener's port, when it became known only after the start.
+    /// The listener's port, when it became known only after the start; 0: we take no connections any more, and whoever was
+    /// told otherwise is told so. After a 0 everything is announced anew.
     pub fn set_port(&self, port: u16) {
-        self.room.port.send_replace(port);
+        let room = self.room.clone();
+        let (outside, before) = (room.port(), room.port.send_replace(port));
+        if port != 0 && before == 0 {
+            room.anew.store(true, Ordering::Relaxed);
+            room.wake.notify_one();
+        } else if port == 0 && before != 0 {
+            self.room.tasks.spawn("find.stopped", async move {
+                room.trackers.stop(None, &room.policy(), outside).await;
+            });
+        }
     }
 
     pub fn status(&self) -> Status {

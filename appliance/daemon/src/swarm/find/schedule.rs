@@ -74,6 +74,7 @@ impl Schedule {
         tokio::join!(self.regular(), async {
             let mut batch = Vec::new();
             while soon.recv_many(&mut batch, BATCH).await > 0 {
+                self.room.reachable().await;
                 let news: HashSet<InfoHash> = batch.drain(..).collect();
                 for kind in [DueKind::DhtAnnounce, DueKind::TrackerAnnounce] {
                     self.announce_all(kind, news.iter().copied().collect()).await;
@@ -84,8 +85,10 @@ impl Schedule {
 
     async fn regular(&self) {
         loop {
-            if self.room.sweep.swap(false, Ordering::Relaxed) {
-                self.find_unscheduled().await;
+            self.room.reachable().await;
+            let anew = self.room.anew.swap(false, Ordering::Relaxed);
+            if self.room.sweep.swap(false, Ordering::Relaxed) || anew {
+                self.find_unscheduled(anew).await;
             }
             let mut full = false;
             for kind in [DueKind::DhtAnnounce, DueKind::TrackerAnnounce] {
@@ -174,12 +177,14 @@ impl Schedule {
     }
 
     /// Gives due rows to sites that have none: after a crash between two writes, or when `announce_soon` overflowed.
-    async fn find_unscheduled(&self) {
+    /// `anew`: everything is due now.
+    async fn find_unscheduled(&self, anew: bool) {
         let now = self.room.clock.now_secs();
         let result = self.room.db.run(move |store| {
             for kind in [DueKind::DhtAnnounce, DueKind::TrackerAnnounce] {
+                let known = if anew { 0 } else { usize::MAX };
                 let known: HashSet<InfoHash> = store
-                    .due(kind, u64::MAX, usize::MAX)?
+                    .due(kind, u64::MAX, known)?
                     .into_iter()
                     .map(|(ih, _)| ih)
                     .collect();

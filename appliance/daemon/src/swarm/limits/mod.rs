@@ -1,7 +1,7 @@
 //! How much of the home's line and memory the swarm may use: byte rates, connection counts, and when.
 //!
 //! Must not know sockets or torrents' contents. Reading order: `bucket` (a rate), `seats` (connection counts),
-//! `schedule` (rates by the hour of the week). No task, no timer: a bucket fills when it is asked.
+//! `schedule` (rates by the minute of the week). No task, no timer: a bucket fills when it is asked.
 
 mod bucket;
 mod schedule;
@@ -62,8 +62,8 @@ struct Inner {
     up: Bucket,
     /// Only torrents with a rate of their own: bounded by what the household typed in.
     torrents: Mutex<HashMap<InfoHash, Arc<Bucket>>>,
-    /// The hour whose rates are in force; before it is known, the ordinary ones are.
-    hour: Mutex<Option<u16>>,
+    /// The minute whose rates are in force; before it is known, the ordinary ones are.
+    minute: Mutex<Option<u16>>,
     seats: Seats,
     rates: watch::Sender<Rates>,
 }
@@ -75,7 +75,7 @@ impl Limits {
             inner: Arc::new(Inner {
                 up: Bucket::new(rates.up),
                 torrents: Mutex::default(),
-                hour: Mutex::default(),
+                minute: Mutex::default(),
                 seats: Seats::new(settings.caps),
                 rates: watch::channel(rates).0,
                 settings: Mutex::new(settings),
@@ -90,17 +90,17 @@ impl Limits {
         self.follow();
     }
 
-    /// Applies the schedule. Call it at start and once an hour with the hour of the household's week, 0 = Monday 00:00.
-    pub fn hour_begins(&self, hour_of_week: u16) {
-        *lock(&self.inner.hour) = Some(hour_of_week);
+    /// Applies the schedule. Call it at start and once a minute with the minute of the household's week, 0 = Monday 00:00.
+    pub fn minute_begins(&self, minute_of_week: u16) {
+        *lock(&self.inner.minute) = Some(minute_of_week);
         self.follow();
     }
 
     fn follow(&self) {
-        let hour = *lock(&self.inner.hour);
+        let minute = *lock(&self.inner.minute);
         let rates = {
             let settings = lock(&self.inner.settings);
-            let scheduled = hour.and_then(|hour| settings.schedule.rates_at(hour));
+            let scheduled = minute.and_then(|minute| settings.schedule.rates_at(minute));
             scheduled.unwrap_or(settings.rates)
         };
         self.apply(rates);

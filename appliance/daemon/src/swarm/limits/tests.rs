@@ -69,12 +69,12 @@ async fn the_schedule_changes_the_rate_and_tells_the_engine() {
         ..Settings::default()
     });
     let mut told = limits.rates();
-    limits.hour_begins(3);
+    limits.minute_begins(3);
     assert!(told.has_changed().expect("alive"));
     assert_eq!(*told.borrow_and_update(), night);
-    limits.hour_begins(4);
+    limits.minute_begins(4);
     assert!(!told.has_changed().expect("alive"));
-    limits.hour_begins(7);
+    limits.minute_begins(7);
     assert_eq!(told.borrow().up, 100_000);
 }
 
@@ -141,7 +141,7 @@ async fn new_settings_keep_to_the_hour_and_the_engine_is_paid_for() {
     };
     let limits = Limits::new(span(100_000));
     assert_eq!(limits.rates().borrow().up, 0, "the hour is not known yet");
-    limits.hour_begins(3);
+    limits.minute_begins(3);
     assert_eq!(limits.rates().borrow().up, 100_000);
     limits.set(span(200_000));
     assert_eq!(limits.rates().borrow().up, 200_000, "still that hour");

@@ -141,7 +141,7 @@ async fn route(
         .await
         .map_err(io::Error::other)?;
     match (row, engine) {
-        (Some(row), _) if row.complete() && door.config.serve => {
+        (Some(row), _) if row.complete() && door.seeder.is_open() => {
             Box::pin(door.seeder.serve(wire, handshake, peer, row, seat)).await
         }
         (_, Some(engine)) => {
@@ -154,7 +154,7 @@ async fn route(
             ))
             .await
         }
-        (Some(row), None) if row.held > 0 && door.config.serve => {
+        (Some(row), None) if row.held > 0 && door.seeder.is_open() => {
             Box::pin(door.seeder.serve(wire, handshake, peer, row, seat)).await
         }
         _ => unknown(infohash, peer),

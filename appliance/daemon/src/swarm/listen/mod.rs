@@ -58,8 +58,6 @@ pub struct Config {
     /// Peers that may be in their handshake at once. Larger: a flood of strangers holds more memory (4 KiB each). Smaller:
     /// it keeps others out for longer.
     pub handshakes_max: usize,
-    /// Whether others get anything. Off: only peers of what is being fetched come in.
-    pub serve: bool,
     /// Our DHT node's UDP port, told to peers (BEP 5).
     pub dht_port: Option<u16>,
     pub seed: seed::Config,
@@ -72,7 +70,6 @@ impl Default for Config {
             utp: true,
             utp_connections_max: 64,
             handshakes_max: 64,
-            serve: true,
             dht_port: None,
             seed: seed::Config::default(),
         }

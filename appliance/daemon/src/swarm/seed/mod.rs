@@ -24,6 +24,7 @@ use std::{
 
 use proto::peer::{PeerId, handshake::Handshake};
 use store::SiteRow;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     limits::{Limits, Seat},
@@ -43,6 +44,8 @@ pub struct Config {
     /// Bytes just read from the store that stay in memory. Larger: several peers of one torrent cost one read. Smaller:
     /// less memory.
     pub cache_bytes: usize,
+    /// Whether others get anything at first; changed by [`Seeder::set_open`].
+    pub serve: bool,
 }
 
 impl Default for Config {
@@ -50,6 +53,7 @@ impl Default for Config {
         Self {
             upload_slots: 8,
             cache_bytes: 4 << 20,
+            serve: true,
         }
     }
 }
@@ -78,6 +82,8 @@ struct Inner {
     traffic: Traffic,
     next_peer: AtomicU64,
     peers: AtomicU32,
+    /// Cancelled when upload is switched off; peers of the next time have another one. `None`: it is off.
+    open: Mutex<Option<CancellationToken>>,
 }
 
 impl Seeder {
@@ -102,6 +108,7 @@ impl Seeder {
                 traffic: Traffic::new(db, tasks.clone()),
                 next_peer: AtomicU64::new(0),
                 peers: AtomicU32::new(0),
+                open: Mutex::new(config.serve.then(CancellationToken::new)),
             }),
         }
     }
@@ -115,11 +122,30 @@ impl Seeder {
         row: SiteRow,
         seat: Seat,
     ) -> io::Result<()> {
+        let Some(open) = lock(&self.inner.open).clone() else {
+            return Ok(());
+        };
         let room = self.inner.rooms.enter(row).await.map_err(io::Error::other)?;
         let id = self.inner.next_peer.fetch_add(1, Ordering::Relaxed);
-        peer::Peer::new(self.inner.clone(), id, room, handshake, addr, seat)
-            .run(wire)
-            .await
+        let peer = peer::Peer::new(self.inner.clone(), id, room, handshake, addr, seat);
+        tokio::select! {
+            ended = peer.run(wire) => ended,
+            () = open.cancelled() => Ok(()),
+        }
+    }
+
+    /// Off: everyone who is served now is sent away, and nobody comes in.
+    pub fn set_open(&self, on: bool) {
+        let mut open = lock(&self.inner.open);
+        match (on, open.take()) {
+            (true, before) => *open = before.or_else(|| Some(CancellationToken::new())),
+            (false, Some(before)) => before.cancel(),
+            (false, None) => {}
+        }
+    }
+
+    pub fn is_open(&self) -> bool {
+        lock(&self.inner.open).is_some()
     }
 
     /// Torrents with at least one connected peer.

@@ -73,6 +73,7 @@ impl Peer {
         self.outbox.push(Bytes::copy_from_slice(&head));
         parts.into_iter().for_each(|part| self.outbox.push(part));
         self.uploaded += u64::from(block.length);
+        self.inner.traffic.sent(u64::from(block.length));
         let now = Instant::now();
         // The tables of slots and seats are told once a second, not once a block.
         if now - self.served >= Duration::from_secs(1) || self.uploaded == u64::from(block.length) {

@@ -83,6 +83,11 @@ impl Traffic {
         self.total.load(Ordering::Relaxed)
     }
 
+    /// Counts bytes that go out now; [`Traffic::add`] notes later which torrent's they were.
+    pub fn sent(&self, bytes: u64) {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Bytes per second of the last 10 to 20 seconds.
     pub fn bps(&self) -> u64 {
         let mut pending = lock(&self.pending);
@@ -91,12 +96,11 @@ impl Traffic {
         pending.recent.bps(now)
     }
 
-    /// Adds `bytes`; when the last write is long ago, starts one.
+    /// Adds `bytes` of a torrent; when the last write is long ago, starts one.
     pub fn add(&self, infohash: InfoHash, bytes: u64) {
         if bytes == 0 {
             return;
         }
-        self.total.fetch_add(bytes, Ordering::Relaxed);
         let due = {
             let mut pending = lock(&self.pending);
             pending.recent.turn(Instant::now());

@@ -234,6 +234,11 @@ impl Node {
         }
     }
 
+    /// From now on we ask but do not answer (BEP 43), or answer again.
+    pub fn set_read_only(&mut self, on: bool) {
+        self.config.read_only = on;
+    }
+
     /// Our address as the home's router knows it. Ignored when it is not public, and when most nodes see another one: then a
     /// second router stands in front.
     pub fn set_external(&mut self, ip: IpAddr, now: Duration) {

@@ -193,6 +193,7 @@ pub fn home(views: Vec<View>) -> home::Facts {
             month_bytes: 12_000_000_000,
             total_bytes: 190_000_000_000,
             resting: true,
+            ..Given::default()
         },
         sharing: true,
         troubles: vec![HOSTILE.into()],

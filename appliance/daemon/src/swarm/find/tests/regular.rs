@@ -141,3 +141,42 @@ async fn nothing_is_announced_before_the_port_is_known() {
     wait_for("the announce", || !told(&world).is_empty()).await;
     assert_eq!(world.nodes.told.lock().expect("told")[0].1, 6307);
 }
+
+#[tokio::test]
+async fn when_upload_comes_back_everything_is_announced_anew_although_nothing_is_due() {
+    let (world, outside) = (World::new(), World::new());
+    let (addr, seen) = http_server(&outside.tasks, "127.0.0.1", |_| {
+        ok(&http::encode_reply(Duration::from_secs(1800), None, &[]))
+    })
+    .await;
+    let ih = world.site("shared", false, true, &[format!("http://{addr}/announce")]);
+    let finder = world.finder(config());
+    let events = || {
+        let seen = seen.lock().expect("log");
+        let event = |head: &String| {
+            let query = http::parse_query(head.split(' ').nth(1)?.split_once('?')?.1).ok()?;
+            Some(query.event)
+        };
+        seen.iter().filter_map(event).collect::<Vec<_>>()
+    };
+    wait_for("the first announces", || {
+        told(&world).contains(&ih) && events().len() == 1
+    })
+    .await;
+    finder.set_port(0);
+    wait_for("the tracker to hear that we go", || {
+        events().last() == Some(&Event::Stopped)
+    })
+    .await;
+    let told_before = told(&world).len();
+    finder.announce_soon(ih);
+    finder.set_port(6307);
+    wait_for("both to hear of us again", || {
+        told(&world).len() > told_before && events().last() == Some(&Event::Started)
+    })
+    .await;
+    assert_eq!(
+        events().iter().filter(|event| **event == Event::Stopped).count(),
+        1
+    );
+}
