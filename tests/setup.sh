@@ -29,6 +29,8 @@ need aria2c aria2
 need opentracker opentracker
 need ffmpeg ffmpeg
 need chromium chromium
+need lynx lynx
+need w3m w3m
 need chromedriver chromium-driver
 need node nodejs
 need npm npm

@@ -110,6 +110,77 @@ impl Browser {
         self.command("POST", "/execute/async", &json!({"script": script, "args": []}))
     }
 
+    /// Writes into the field that a person would find by this label.
+    #[track_caller]
+    pub fn fill(&self, label: &str, value: &str) {
+        let done = self.eval(&format!(
+            "const label = [...document.querySelectorAll('label')].find(l => l.innerText.includes({label}));
+             const field = label && document.getElementById(label.htmlFor);
+             if (field) {{ field.value = {value} }}
+             return !!field",
+            label = json!(label),
+            value = json!(value),
+        ));
+        assert!(
+            done == true,
+            "no field is labelled {label:?} on:\n{}",
+            self.text()
+        );
+    }
+
+    /// Presses the button, or follows the link, with exactly these words, and waits for the page behind it.
+    #[track_caller]
+    pub fn press(&self, words: &str) {
+        let done = self.eval(&format!(
+            "window.left = false;
+             const said = e => (e.getAttribute('aria-label') || e.innerText).trim();
+             const all = [...document.querySelectorAll('button, a')];
+             const found = all.find(e => said(e) === {words} || e.innerText.trim() === {words});
+             if (found) {{ found.click() }}
+             return !!found",
+            words = json!(words),
+        ));
+        assert!(done == true, "nothing is called {words:?} on:\n{}", self.text());
+        wait_for("the next page", Duration::from_secs(30), || {
+            self.eval("return window.left !== false && document.readyState === 'complete'") == true
+        });
+    }
+
+    /// The whole page, however long, as `target/screens/NAME-WIDTH-SCHEME.png` for 320 and 1200 pixels, light and dark.
+    #[track_caller]
+    pub fn whole_screens(&self, name: &str) {
+        for width in [320, 1200] {
+            for scheme in ["light", "dark"] {
+                self.emulate(width, 800, scheme);
+                self.capture(&format!("{name}-{width}-{scheme}"));
+            }
+        }
+    }
+
+    /// As it comes out of a printer, to `target/screens/NAME-print.png`.
+    #[track_caller]
+    pub fn print_screen(&self, name: &str) {
+        self.emulate(794, 1123, "light");
+        self.devtools("Emulation.setEmulatedMedia", &json!({"media": "print"}));
+        self.capture(&format!("{name}-print"));
+        self.devtools("Emulation.setEmulatedMedia", &json!({"media": ""}));
+    }
+
+    fn capture(&self, file: &str) {
+        let size =
+            self.eval("const page = document.documentElement; return [page.scrollWidth, page.scrollHeight]");
+        let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
+        let shot = self.devtools(
+            "Page.captureScreenshot",
+            &json!({"captureBeyondViewport": true, "clip": clip}),
+        );
+        let png = data_encoding::BASE64
+            .decode(shot["data"].as_str().unwrap_or_default().as_bytes())
+            .expect("a screenshot is base64");
+        std::fs::write(screens_dir().join(format!("{file}.png")), png)
+            .expect("the target folder is writable");
+    }
+
     /// Writes what the window shows to `target/screens/NAME-WIDTH-SCHEME.png` for 320 and 1200 pixels, light and dark.
     #[track_caller]
     pub fn screens(&self, name: &str) {

@@ -1,7 +1,7 @@
 //! The harness: starts the real `granary` binary and foreign BitTorrent clients on loopback, waits with deadlines, and
 //! ends everything it started. Nothing here knows a private module of the product.
 //!
-//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `browser`, `hostile`, `pasted`, `fuzz`.
+//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `browser`, `publisher`, `hostile`, `pasted`, `fuzz`.
 
 pub mod browser;
 pub mod foreign;
@@ -11,6 +11,7 @@ pub mod hostile;
 pub mod http;
 pub mod pasted;
 pub mod process;
+pub mod publisher;
 pub mod sample;
 pub mod tracker;
 pub mod wait;

@@ -125,10 +125,13 @@ impl Parts {
             row.paused = words.paused.unwrap_or(row.paused);
             row.blocked = words.blocked.unwrap_or(row.blocked);
             row.pinned.retain(|ih| Some(*ih) != words.unpin);
-            match words.blocked {
+            let removed = words.remove.and_then(|ih| versions::remove(row, ih));
+            let mut gone = match words.blocked {
                 Some(true) => versions::block(row),
                 _ => versions::prune(row),
-            }
+            };
+            gone.extend(removed);
+            gone
         });
         let gone = gone.await?.ok_or(Error::Unknown(id))?;
         self.follow_up(id, &change).await?;

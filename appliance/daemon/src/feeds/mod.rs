@@ -159,6 +159,8 @@ pub struct Change {
     pub keep_versions: Option<u32>,
     pub pin: Option<InfoHash>,
     pub unpin: Option<InfoHash>,
+    /// Unpins an old version that is here and removes its files; never the one that readers get.
+    pub remove: Option<InfoHash>,
     /// Fetch the version that waits for a word, or do not.
     pub approve: Option<(InfoHash, bool)>,
     /// The warning about two values under one number has been read.

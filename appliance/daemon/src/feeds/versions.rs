@@ -93,6 +93,16 @@ pub fn prune(row: &mut Subscription) -> Vec<InfoHash> {
     gone
 }
 
+/// The owner wants the bytes of an old version gone. `None`: it is not here, or it is the one readers get.
+pub fn remove(row: &mut Subscription, ih: InfoHash) -> Option<InfoHash> {
+    if row.whole == Some(ih) || state_of(row, &ih) != Some(VersionState::Here) {
+        return None;
+    }
+    row.pinned.retain(|pinned| *pinned != ih);
+    set(row, ih, VersionState::Gone);
+    Some(ih)
+}
+
 /// The owner blocked the address: nothing of it stays. Returns what has to go.
 pub fn block(row: &mut Subscription) -> Vec<InfoHash> {
     let gone = held(row);

@@ -24,6 +24,7 @@ body>nav li a{padding:.45rem .6rem}
 main{width:100%;max-width:60rem;margin:0;padding:1.25rem 2.5rem 3rem;grid-row:2;grid-column:2}
 main:nth-child(3){grid-column:1/-1;margin:0 auto;max-width:44rem}
 }
+main>progress{display:block;margin:.4rem 0 1rem}
 .quiet{background:none;color:var(--go);border:1px solid var(--edge);font-weight:400}
 .quiet:hover{border-color:var(--go)}
 .loss{background:none;color:var(--bad);border:1px solid var(--bad)}
@@ -33,6 +34,7 @@ main:nth-child(3){grid-column:1/-1;margin:0 auto;max-width:44rem}
 .light h2,.errors h2,.ask-first h2{margin:0 0 .25rem}
 .light p,.light ul{margin:.25rem 0}
 .is-warn,.ask-first{border-left-color:var(--warn)}
+.is-plain{border-left-color:var(--edge)}
 .is-bad,.errors{border-left-color:var(--bad)}
 .errors a,.error{color:var(--bad);font-weight:600}
 .error{margin:.2rem 0}

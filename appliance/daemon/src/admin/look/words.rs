@@ -38,8 +38,21 @@ pub fn count(n: u64, one: &str, many: &str) -> String {
     if n == 1 {
         format!("1 {one}")
     } else {
-        format!("{n} {many}")
+        format!("{} {many}", grouped(n))
     }
+}
+
+/// `1,234,567`.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// Bytes per second.
@@ -98,6 +111,16 @@ mod tests {
         assert_eq!(short("ééé", 3), "ééé");
         assert_eq!(short("éééé", 3), "éé…");
         assert_eq!(short("", 3), "");
+    }
+
+    #[test]
+    fn large_numbers_are_grouped() {
+        assert_eq!(count(1, "piece", "pieces"), "1 piece");
+        assert_eq!(count(400_000, "piece", "pieces"), "400,000 pieces");
+        assert_eq!(
+            [grouped(0), grouped(999), grouped(1_000), grouped(1_234_567)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 use proto::{
+    id::Target,
     magnet::{self, Pasted},
     name::{Address, Domains, TLD},
 };
@@ -36,17 +37,26 @@ pub async fn show(visit: Visit<'_>) -> Answer {
         Err(why) => return refused(text, &why.to_string()),
     };
     let found = visit.handles.feeds.preview(&pasted, Instant::now() + WAIT).await;
+    let preview = match found {
+        Ok(preview) => preview,
+        Err(Error::Refused(why)) => return refused(text, &why),
+        Err(err) => return Answer::unavailable(&err.to_string()),
+    };
     let asked = Asked {
         text,
         token: visit.token(),
-        follows: follows(&pasted),
+        follows: preview.changes,
+        id: visit.handles.feeds.id_of(&pasted).await.ok(),
     };
-    match found {
-        Ok(preview) if preview.unfinished => waiting(&asked),
-        Ok(preview) => Answer::page("Is it this?", asked.draw(&preview)),
-        Err(Error::Refused(why)) => refused(text, &why),
-        Err(err) => Answer::unavailable(&err.to_string()),
+    if preview.unfinished {
+        return Answer::Page {
+            status: hyper::StatusCode::OK,
+            title: "Looking for it".into(),
+            body: asked.waiting(),
+            refresh_secs: Some(AGAIN_SECS),
+        };
     }
+    Answer::page("Is it this?", asked.draw(&preview))
 }
 
 pub async fn act(visit: Visit<'_>, form: &Form) -> Answer {
@@ -111,17 +121,6 @@ async fn keep(visit: &Visit<'_>, pasted: &Pasted, text: &str) -> Answer {
     }
 }
 
-/// A key or a domain has versions; a torrent is for ever the same.
-fn follows(pasted: &Pasted) -> bool {
-    match pasted {
-        Pasted::Magnet(magnet) => magnet.key.is_some(),
-        Pasted::Site { address, .. } => matches!(
-            address,
-            Address::Key { .. } | Address::Domain(_) | Address::Petname(_)
-        ),
-    }
-}
-
 /// The empty page, or with what was refused.
 pub fn blank(text: &str, error: Option<&str>) -> Markup {
     let errors: Vec<(&str, &str)> = error.iter().map(|error| ("uri", *error)).collect();
@@ -155,21 +154,14 @@ fn sentence(text: &str) -> String {
     format!("{first}{}{dot}", letters.as_str())
 }
 
-fn waiting(asked: &Asked<'_>) -> Answer {
-    Answer::Page {
-        status: hyper::StatusCode::OK,
-        title: "Looking for it".into(),
-        body: asked.waiting(),
-        refresh_secs: Some(AGAIN_SECS),
-    }
-}
-
 /// What the person pasted, as the forms carry it on.
 pub struct Asked<'a> {
     pub text: &'a str,
     pub token: &'a str,
     /// It has versions to follow.
     pub follows: bool,
+    /// Of its subscription, whether it exists or not.
+    pub id: Option<Target>,
 }
 
 impl Asked<'_> {
@@ -193,10 +185,14 @@ impl Asked<'_> {
         let name = preview.name.as_deref().unwrap_or("A site without a name");
         html! {
             h1 { (words::short(name, 120)) }
-            p.lead { @match preview.bytes {
-                Some(bytes) => { (words::size(bytes)) @if let Some(files) = preview.files { " in " (words::count(files as u64, "file", "files")) } ". " }
-                None => "Its size is not known yet. ",
-            } "Nothing of it was downloaded yet" @if preview.held_bytes > 0 { " now; " (words::size(preview.held_bytes)) " are here already" } "." }
+            p.lead {
+                @match preview.bytes {
+                    Some(bytes) => { (words::size(bytes)) @if let Some(files) = preview.files { " in " (words::count(files as u64, "file", "files")) } ". " }
+                    None => "Its size is not known yet. ",
+                }
+                @if preview.held_bytes > 0 { (words::size(preview.held_bytes)) " of it are here already; nothing was downloaded now." }
+                @else { "Nothing of it was downloaded yet." }
+            }
             @if let Some(trouble) = &preview.trouble { p.notice.is-warn { (sentence(trouble)) } }
             (facts(preview))
             @if preview.followed { (self.known(preview)) } @else { (self.deeds(preview)) }
@@ -204,8 +200,8 @@ impl Asked<'_> {
     }
 
     fn known(&self, preview: &Preview) -> Markup {
-        let to = match (&preview.record, preview.infohash) {
-            (Some(record), _) if self.follows => format!("/subscriptions/{}", record.item.target()),
+        let to = match (self.id, preview.infohash) {
+            (Some(id), _) if self.follows => format!("/subscriptions/{id}"),
             (_, Some(infohash)) if !self.follows => format!("/sites/{infohash}"),
             _ => "/subscriptions".into(),
         };
@@ -232,6 +228,8 @@ impl Asked<'_> {
                     div.deeds { button name="follow" value="1" type="submit" { "Follow" } (open) a href="/add" { "Not this" } }
                 }
                 p.hint { "To undo it: unfollow it on its page. You then choose whether its files stay." }
+            } @else if preview.infohash.is_none() {
+                div.deeds { (open) a.button.quiet href="/add" { "Not this" } }
             } @else {
                 h2 { "Keep it" }
                 p { "A torrent never changes. The box downloads " @match &size { Some(size) => (size), None => "all of it" } " now, keeps it until you remove it, and gives it to others." }
@@ -272,6 +270,6 @@ fn facts(preview: &Preview) -> Markup {
     if let Some(infohash) = preview.infohash {
         facts.push(("Torrent", html! { code { (infohash) } }));
     }
-    facts.push(("Holders connected", html! { (preview.peers) }));
+    facts.push(("Holders found so far", html! { (preview.peers) }));
     look::facts(&facts)
 }

@@ -63,6 +63,7 @@ pub fn draw(addresses: &Addresses, line: &Line, proxy: SocketAddr) -> Markup {
             ("Trackers left alone", html! { (line.trackers_resting) @if line.trackers_resting > 0 { " – they did not answer and are asked later" } }),
             ("Local discovery", html! { @if line.lsd_interfaces == 0 { "off: other boxes in this home are not looked for" } @else { "on " (words::count(line.lsd_interfaces as u64, "interface", "interfaces")) } }),
         ]))
+        p.hint { "Nodes are other computers that help to find sites; trackers are servers that do the same." }
         h2 { "Addresses" }
         (look::facts(&[
             ("Pages", address(addresses.http)),
@@ -78,7 +79,7 @@ pub fn draw(addresses: &Addresses, line: &Line, proxy: SocketAddr) -> Markup {
 fn reachable(line: &Line) -> Markup {
     let router = (!line.port_mapping.is_empty()).then_some(&line.port_mapping);
     html! {
-        div.light.is-warn[reach(line) != Reach::Open] {
+        div.light.is-warn[reach(line) == Reach::Behind].is-plain[reach(line) == Reach::Unknown] {
             @match reach(line) {
                 Reach::Open => {
                     h2 { "Others can reach this box" }

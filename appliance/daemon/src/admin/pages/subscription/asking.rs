@@ -46,9 +46,12 @@ pub fn block(view: &View, token: &str) -> Markup {
         changes: &[
             "Nobody in this home can open it through the box.".into(),
             "Nothing of it is fetched, given to others or kept alive.".into(),
-            "What is on the disk stays until you remove it.".into(),
+            format!(
+                "Its files go from the disk, pinned versions too: {} of the newest one are here.",
+                words::size(view.held_bytes)
+            ),
         ],
-        undo: "Press “Unblock” on its page.",
+        undo: "Press “Unblock” on its page: it is then fetched again, from whoever still has it.",
         action: &format!("{back}/block"),
         token,
         fields: &[],

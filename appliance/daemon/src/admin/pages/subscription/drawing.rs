@@ -51,11 +51,10 @@ pub struct Typed {
 }
 
 impl Typed {
-    /// `petname`: the short name it has now.
-    pub fn of(view: &View, petname: String) -> Self {
+    pub fn of(view: &View) -> Self {
         Self {
             title: view.row.title.clone(),
-            petname,
+            petname: view.petname.clone().unwrap_or_default(),
             quota: match view.row.quota_bytes {
                 0 => String::new(),
                 bytes => (bytes / MEGA).to_string(),
@@ -86,7 +85,7 @@ impl Typed {
 
 /// Something is under way that the page should follow. Forms of the pages before a loss must not vanish under a hand.
 pub fn moving(view: &View, depth: usize) -> bool {
-    depth == 1 && matches!(view.state, State::Updating { .. })
+    depth == 1 && (view.looking || matches!(view.state, State::Updating { .. }))
 }
 
 pub fn draw(view: &View, typed: &Typed, shown: &Shown<'_>) -> Markup {
@@ -122,8 +121,9 @@ fn state(view: &View) -> Markup {
         p.lead { (view.words) }
         @if let State::Updating { percent } = view.state {
             (look::bar(percent, "How much of the new version is here"))
-            p.hint { "This page looks again by itself every " (AGAIN_SECS) " seconds. The version before stays open meanwhile." }
+            p.hint { "The version before stays open meanwhile." }
         }
+        @if moving(view, 1) { p.hint { @if view.looking { "The box is asking the network now. " } "This page looks again by itself every " (AGAIN_SECS) " seconds." } }
         @if !view.row.trouble.is_empty() { p.hint { "The last look: " (words::short(&view.row.trouble, 300)) } }
     }
 }
@@ -201,7 +201,12 @@ fn facts(view: &View) -> Markup {
     facts.push(("Followed since", words::date(row.added)));
     facts.push(("Last checked", words::date(row.last_checked)));
     if !row.paused && !row.blocked {
-        facts.push(("Next look", words::date(view.next_look)));
+        let next = match view.next_look {
+            _ if view.looking => html! { "now" },
+            0 => html! { "in a moment" },
+            at => words::date(at),
+        };
+        facts.push(("Next look", next));
     }
     facts.push((
         "Size",

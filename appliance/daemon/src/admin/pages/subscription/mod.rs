@@ -12,7 +12,6 @@ use proto::{
     id::{InfoHash, Target},
     name::is_petname,
 };
-use store::VersionState;
 
 use super::{Answer, Visit, subscriptions::name};
 use crate::{
@@ -22,9 +21,9 @@ use crate::{
 
 /// Bytes of a megabyte, as fields and disks count them.
 pub const MEGA: u64 = 1_000_000;
-const TITLE_MAX: usize = 200;
-/// Versions the owner may ask to keep; the history holds 50.
-const KEEP_MAX: u32 = 50;
+const TITLE_MAX: usize = 256;
+/// Versions the owner may ask to keep: a row remembers 50.
+const KEEP_MAX: u32 = 49;
 
 pub async fn show(visit: Visit<'_>) -> Answer {
     let view = match look_up(&visit).await {
@@ -35,7 +34,7 @@ pub async fn show(visit: Visit<'_>) -> Answer {
     let page = match visit.rest.get(1..).unwrap_or_default() {
         [] => {
             let shown = drawing::Shown::of(&visit);
-            let typed = drawing::Typed::of(&view, petname(&visit, &view).await);
+            let typed = drawing::Typed::of(&view);
             drawing::draw(&view, &typed, &shown)
         }
         ["changes"] => return changes(&visit, &view).await,
@@ -87,20 +86,6 @@ async fn look_up(visit: &Visit<'_>) -> Result<View, Answer> {
     let id = visit.rest.first().and_then(|text| Target::from_hex(text));
     let id = id.ok_or_else(Answer::nowhere)?;
     visit.handles.feeds.view(&id).await.map_err(|err| trouble(&err))
-}
-
-/// The short name the household gave it; empty when there is none.
-async fn petname(visit: &Visit<'_>, view: &View) -> String {
-    let names = visit
-        .handles
-        .db
-        .run(|store| store.petnames())
-        .await
-        .unwrap_or_default();
-    let found = names
-        .into_iter()
-        .find(|(_, address)| *address == view.row.address);
-    found.map(|(name, _)| name).unwrap_or_default()
 }
 
 fn trouble(err: &Error) -> Answer {
@@ -206,28 +191,12 @@ async fn unfollow(visit: &Visit<'_>, view: &View, remove: bool) -> Answer {
 }
 
 async fn remove(visit: &Visit<'_>, view: &View, version: InfoHash) -> Answer {
-    let held = view
-        .row
-        .versions
-        .iter()
-        .any(|(one, state)| *one == version && *state != VersionState::Gone);
-    if !held {
-        return Answer::nowhere();
-    }
-    let unpin = Change {
-        unpin: Some(version),
+    let change = Change {
+        remove: Some(version),
         ..Change::default()
     };
-    if let Err(err) = visit.handles.feeds.change(&view.row.id, unpin).await {
-        return trouble(&err);
-    }
-    match visit.handles.sites.evict(version).await {
-        Ok(()) => Answer::see(
-            path(view),
-            "The files of this version were removed. The others stay.",
-        ),
-        Err(err) => Answer::unavailable(&err.to_string()),
-    }
+    let said = "The files of this version were removed. The others stay.";
+    changed(visit, view, change, said).await
 }
 
 /// The form of names and limits.
@@ -257,7 +226,7 @@ fn refused(visit: &Visit<'_>, view: &View, typed: &drawing::Typed) -> Answer {
 
 fn read(typed: &drawing::Typed) -> Result<Change, Vec<(&'static str, String)>> {
     let mut errors = Vec::new();
-    if typed.title.chars().count() > TITLE_MAX {
+    if typed.title.len() > TITLE_MAX {
         errors.push((
             "title",
             format!("The name is longer than {TITLE_MAX} characters."),

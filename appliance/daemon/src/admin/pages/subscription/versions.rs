@@ -137,7 +137,7 @@ fn draw_row(view: &View, row: &Row) -> Markup {
             td {
                 @if pinned { button.quiet name="unpin" value=(row.infohash) aria-label=(to("Unpin")) { "Unpin" } }
                 @else if here { button.quiet name="pin" value=(row.infohash) aria-label=(to("Pin")) { "Pin" } }
-                @if here && !newest { " " a href=(format!("{}/remove?version={}", path(view), row.infohash)) aria-label=(to("Remove")) { "Remove …" } }
+                @if row.state == Some(VersionState::Here) && !newest { " " a href=(format!("{}/remove?version={}", path(view), row.infohash)) aria-label=(to("Remove")) { "Remove …" } }
             }
         }
     }

@@ -135,6 +135,7 @@ fn of_adding(token: &str) -> Vec<(&'static str, Markup)> {
         text: HOSTILE,
         token,
         follows,
+        id: None,
     };
     let turned = sites::Choice::read(&query(&[("sort", HOSTILE), ("page", "2")]));
     vec![
