@@ -100,6 +100,8 @@ pub struct ChangeBody {
     /// A version that is never to be given up.
     pin: Option<String>,
     unpin: Option<String>,
+    /// An old version whose files are to go; never the one that readers get.
+    remove: Option<String>,
     approve: Option<Word>,
     /// The warning about two things signed under one number has been read.
     #[serde(default)]
@@ -120,6 +122,7 @@ pub async fn change(call: Call, _: Nothing, body: ChangeBody) -> Result<Subscrip
         keep_versions: body.keep_versions,
         pin: body.pin.as_deref().map(infohash).transpose()?,
         unpin: body.unpin.as_deref().map(infohash).transpose()?,
+        remove: body.remove.as_deref().map(infohash).transpose()?,
         approve,
         settle_conflict: body.settle_conflict,
     };

@@ -17,7 +17,7 @@ use crate::{
         form::Form,
         look::{self, Field, hidden, words},
     },
-    feeds::{Change, Error, Preview},
+    feeds::{Change, Error, Preview, address_text},
     swarm::Hints,
 };
 
@@ -46,7 +46,7 @@ pub async fn show(visit: Visit<'_>) -> Answer {
         text,
         token: visit.token(),
         follows: preview.changes,
-        id: visit.handles.feeds.id_of(&pasted).await.ok(),
+        id: known(&visit, &preview).await,
     };
     if preview.unfinished {
         return Answer::Page {
@@ -57,6 +57,16 @@ pub async fn show(visit: Visit<'_>) -> Answer {
         };
     }
     Answer::page("Is it this?", asked.draw(&preview))
+}
+
+/// The subscription this address has already.
+async fn known(visit: &Visit<'_>, preview: &Preview) -> Option<Target> {
+    let address = address_text(&preview.address).filter(|_| preview.followed && preview.changes)?;
+    let views = visit.handles.feeds.list().await.ok()?;
+    views
+        .iter()
+        .find(|view| view.row.address == address)
+        .map(|view| view.row.id)
 }
 
 pub async fn act(visit: Visit<'_>, form: &Form) -> Answer {
@@ -160,7 +170,7 @@ pub struct Asked<'a> {
     pub token: &'a str,
     /// It has versions to follow.
     pub follows: bool,
-    /// Of its subscription, whether it exists or not.
+    /// Of its subscription, when it is followed already.
     pub id: Option<Target>,
 }
 
