@@ -1,4 +1,5 @@
 //! Tests from outside: through sockets, with the real binary and real foreign clients. One module per promise.
+mod access;
 mod browser;
 mod commands;
 mod dedupe;

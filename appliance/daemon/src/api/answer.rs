@@ -172,7 +172,7 @@ fn admit(operation: &Operation, caller: Caller) -> Result<(), Refusal> {
             StatusCode::UNAUTHORIZED,
             "this needs a token: send it as Authorization: Bearer …",
         )),
-        Caller::Control => forbidden("this is only done on the control socket: it names files of the box"),
+        Caller::Control => forbidden("this is only done on the box itself, on its control socket"),
         _ => forbidden("only an owner may do this; the token is a member's"),
     }
 }

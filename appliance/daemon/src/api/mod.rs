@@ -14,6 +14,7 @@ mod feed_reply;
 mod feeds;
 mod items;
 mod operation;
+mod owner;
 mod query;
 pub mod record;
 mod records;

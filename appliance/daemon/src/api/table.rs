@@ -9,7 +9,7 @@ use super::{
     Caller::{Control, Member, Nobody, Owner},
     feeds, items,
     operation::{Operation, Success, delete, get, patch, post, put},
-    records,
+    owner, records,
     reply::SeedStep,
     resolve, seed, sharing, sites, status,
 };
@@ -42,6 +42,12 @@ fn about_the_box() -> Vec<Operation> {
             .refuses(&[422])
             .json(sharing::set),
         delete("/api/v1/sharing", Owner, "Forgets what was set: the configuration file counts again").json(sharing::forget),
+        post(
+            "/api/v1/reset-owner",
+            Control,
+            "Opens the ownership of the box again and tells the PIN; nothing changes until somebody uses it",
+        )
+        .json(owner::reset),
     ]
 }
 

@@ -24,6 +24,7 @@ mod pasted;
 mod progress;
 mod put;
 mod reach;
+mod reset_owner;
 mod resolve;
 mod seed;
 mod start;
@@ -100,6 +101,8 @@ enum Command {
     ExtractPubkey(convert::ExtractArgs),
     /// Measure a part of Granary on this machine
     Bench(bench::Args),
+    /// The owner's password is forgotten: set up the box again; everything else stays
+    ResetOwner(reset_owner::Args),
     /// Print the proxy auto-config file
     Pac(pac::Args),
     /// Print the JSON API as an OpenAPI document
@@ -136,6 +139,7 @@ impl Cli {
             Command::Convert(args) => convert::run(args),
             Command::ExtractPubkey(args) => convert::extract(args),
             Command::Bench(args) => bench::run(args),
+            Command::ResetOwner(args) => reset_owner::run(args),
             Command::Pac(args) => pac::run(args),
             Command::Openapi(args) => openapi::run(args),
             Command::Man => manual::man(),
@@ -156,6 +160,14 @@ pub struct Place {
     /// Print JSON for programs
     #[arg(long)]
     json: bool,
+}
+
+/// A PIN as people read it: two groups of four digits.
+fn grouped(pin: &str) -> String {
+    match pin.split_at_checked(4) {
+        Some((one, other)) => format!("{one} {other}"),
+        None => pin.into(),
+    }
 }
 
 /// The runtime every command waits in.

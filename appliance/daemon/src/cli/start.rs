@@ -155,6 +155,12 @@ fn welcome(daemon: &Daemon, demo: Option<&demo::Peer>) {
     println!("  curl -x http://{proxy} http://{starter}-ih.btlink/");
     println!("  {pac}    as \"automatic proxy configuration URL\" of the browser");
     println!("  {admin}    the household's page");
+    if let Some(pin) = daemon.handles().claim.pin() {
+        println!(
+            "  {admin}claim    to become its owner, with the PIN {}",
+            super::grouped(&pin)
+        );
+    }
     if let Some(peer) = demo {
         println!(
             "\nAn independent peer on {} seeds a sample site that is not here yet:\n",

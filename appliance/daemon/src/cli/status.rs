@@ -65,6 +65,13 @@ fn print(status: &Value, sites: &[Value]) {
         indicatif::BinaryBytes(number("downloaded")),
         indicatif::BinaryBytes(number("uploaded"))
     );
+    if let Some(pin) = status["claim_pin"].as_str() {
+        let url = text("admin_url");
+        println!(
+            "  ! set up this box at {url}claim with the PIN {}",
+            super::grouped(pin)
+        );
+    }
     println!("  port mapping: {}", text("port_mapping"));
     for trouble in status["troubles"].as_array().into_iter().flatten() {
         println!(

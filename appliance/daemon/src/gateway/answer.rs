@@ -100,7 +100,7 @@ pub async fn answer<S: SiteSource>(
     request: Request<Incoming>,
 ) -> Result<Reply, Infallible> {
     let (parts, body) = request.into_parts();
-    let (head, changes) = (parts.method == Method::HEAD, may_have_body(&parts));
+    let head = parts.method == Method::HEAD;
     let mut reply = if parts.method.as_str() == REFUSED {
         error_page::refused_head(parts.uri.path())
     } else {
@@ -115,17 +115,7 @@ pub async fn answer<S: SiteSource>(
     if head {
         empty(&mut reply);
     }
-    if changes && reply.status().is_client_error() {
-        // Its body may not have been read: what follows on the connection is not to be trusted.
-        let close = HeaderValue::from_static("close");
-        reply.headers_mut().insert(header::CONNECTION, close);
-    }
     Ok(reply.map(|body| body.hold(answering)))
-}
-
-/// Over HTTP/1, where an unread body stands in the way of the next request.
-fn may_have_body(parts: &Parts) -> bool {
-    parts.version < Version::HTTP_2 && !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 async fn own<S: SiteSource>(
