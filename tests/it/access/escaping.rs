@@ -116,9 +116,8 @@ fn thirty_strings_in_fourteen_places_stay_text() {
                     "{place} {text:?}: {page}"
                 );
             }
-            for handler in ["\" onmouseover=", "' onfocus="] {
-                assert!(!page.contains(handler), "{place} {text:?}");
-            }
+            // Our attributes stand in double quotes, so that a single one ends nothing.
+            assert!(!page.contains("\" onmouseover="), "{place} {text:?}");
             assert!(
                 answer
                     .headers
