@@ -50,6 +50,9 @@ pub struct SwarmConfig {
     pub fetching_max: usize,
     /// Connections per fetched torrent. More: 50 KiB each. Fewer: slower swarms.
     pub peers_per_torrent: usize,
+    /// Instead of UDP: `listen_dht` is then an address of this network.
+    #[cfg(test)]
+    pub dht_wire: Option<dht::wire::Wire>,
 }
 
 impl SwarmConfig {
@@ -72,6 +75,8 @@ impl SwarmConfig {
             engine_dir: data.join("engine"),
             fetching_max: 8,
             peers_per_torrent: 60,
+            #[cfg(test)]
+            dht_wire: None,
         }
     }
 
@@ -287,6 +292,8 @@ async fn start_dht(
         bootstrap: config.dht_bootstrap.clone(),
         policy: config.policy.clone(),
         read_only: !config.upload,
+        #[cfg(test)]
+        wire: config.dht_wire.clone(),
         ..dht::Config::default()
     };
     dht::Dht::start(settings, db.clone(), clock.clone(), tasks)

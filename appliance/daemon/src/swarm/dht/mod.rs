@@ -17,6 +17,8 @@ mod memory;
 mod net_tests;
 mod owner;
 mod socket;
+#[cfg(test)]
+pub mod wire;
 
 use std::{
     net::SocketAddr,
@@ -68,6 +70,9 @@ pub struct Config {
     pub policy: Policy,
     /// What we answer. Larger: we are a better reflector and cost more upload. Smaller: newcomers starve.
     pub limits: limits::Config,
+    /// Instead of UDP: `listen_v4` is then an address of this network.
+    #[cfg(test)]
+    pub wire: Option<wire::Wire>,
 }
 
 impl Default for Config {
@@ -79,6 +84,8 @@ impl Default for Config {
             read_only: false,
             policy: Policy::default(),
             limits: limits::Config::default(),
+            #[cfg(test)]
+            wire: None,
         }
     }
 }
@@ -119,7 +126,7 @@ impl Dht {
         memory: Option<Memory>,
         tasks: &Tasks,
     ) -> Result<Dht, Error> {
-        let sockets = Sockets::open(config.listen_v4, config.listen_v6)?;
+        let sockets = open(&config)?;
         let local: Arc<[SocketAddr]> = sockets.local_addrs().into();
         let (commands, inbox) = mpsc::channel(WAITING_MAX);
         let (item_commands, item_inbox) = mpsc::channel(WAITING_MAX);
@@ -230,4 +237,12 @@ impl Dht {
     async fn set_routers(&self, routers: Vec<SocketAddr>) {
         let _ = self.commands.send(Command::Routers(routers)).await;
     }
+}
+
+fn open(config: &Config) -> Result<Sockets, Error> {
+    #[cfg(test)]
+    if let (Some(wire), Some(addr)) = (&config.wire, config.listen_v4) {
+        return Sockets::on_wire(wire, addr);
+    }
+    Sockets::open(config.listen_v4, config.listen_v6)
 }

@@ -22,14 +22,64 @@ const WRITABLE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// At least one of them is open.
 pub struct Sockets {
-    v4: Option<UdpSocket>,
-    v6: Option<UdpSocket>,
+    v4: Option<Link>,
+    v6: Option<Link>,
+}
+
+/// What carries datagrams.
+pub enum Link {
+    Udp(UdpSocket),
+    #[cfg(test)]
+    Wire(super::wire::End),
+}
+
+impl Link {
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Link::Udp(socket) => socket.local_addr(),
+            #[cfg(test)]
+            Link::Wire(end) => end.local_addr(),
+        }
+    }
+
+    pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        match self {
+            Link::Udp(socket) => socket.try_recv_from(buffer),
+            #[cfg(test)]
+            Link::Wire(end) => end.try_recv_from(buffer),
+        }
+    }
+
+    fn try_send_to(&self, datagram: &[u8], to: SocketAddr) -> io::Result<usize> {
+        match self {
+            Link::Udp(socket) => socket.try_send_to(datagram, to),
+            #[cfg(test)]
+            Link::Wire(end) => end.try_send_to(datagram, to),
+        }
+    }
+
+    /// An error shows again, and is handled, when the socket is read or written.
+    async fn readable(&self) {
+        match self {
+            Link::Udp(socket) => drop(socket.readable().await),
+            #[cfg(test)]
+            Link::Wire(end) => end.readable().await,
+        }
+    }
+
+    async fn writable(&self) {
+        match self {
+            Link::Udp(socket) => drop(socket.writable().await),
+            #[cfg(test)]
+            Link::Wire(_) => {}
+        }
+    }
 }
 
 impl Sockets {
     /// IPv6 is optional: a home without it only gets a warning.
     pub fn open(v4: Option<SocketAddr>, v6: Option<SocketAddr>) -> Result<Self, Error> {
-        let listen = |addr| open(addr).map_err(|reason| Error::Listen { addr, reason });
+        let listen = |addr| open(addr).map(Link::Udp).map_err(|reason| Error::Listen { addr, reason });
         let v4 = v4.map(listen).transpose()?;
         let v6 = match v6.map(listen).transpose() {
             Ok(socket) => socket,
@@ -45,6 +95,16 @@ impl Sockets {
         Ok(Self { v4, v6 })
     }
 
+    /// One end of a network in memory.
+    #[cfg(test)]
+    pub fn on_wire(wire: &super::wire::Wire, addr: SocketAddr) -> Result<Self, Error> {
+        let end = wire.open(addr).map_err(|reason| Error::Listen { addr, reason })?;
+        Ok(Self {
+            v4: Some(Link::Wire(end)),
+            v6: None,
+        })
+    }
+
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         [&self.v4, &self.v6]
             .into_iter()
@@ -53,7 +113,7 @@ impl Sockets {
             .collect()
     }
 
-    pub fn get(&self, family: Family) -> Option<&UdpSocket> {
+    pub fn get(&self, family: Family) -> Option<&Link> {
         match family {
             Family::V4 => self.v4.as_ref(),
             Family::V6 => self.v6.as_ref(),
@@ -70,10 +130,7 @@ impl Sockets {
     /// Waits until a datagram is there; for ever without such a socket.
     pub async fn readable(&self, family: Family) {
         match self.get(family) {
-            Some(socket) => {
-                // An error shows again, and is handled, when the socket is read.
-                let _ = socket.readable().await;
-            }
+            Some(socket) => socket.readable().await,
             None => std::future::pending().await,
         }
     }

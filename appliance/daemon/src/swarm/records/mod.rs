@@ -10,6 +10,8 @@ mod keeper;
 mod look;
 mod pace;
 mod publish;
+#[cfg(test)]
+mod tests;
 
 use std::{
     sync::{

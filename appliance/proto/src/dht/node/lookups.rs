@@ -16,6 +16,9 @@ use crate::dht::{
 /// A search ends by then with what it has: hostile nodes that answer at the last moment must not keep anybody waiting.
 const SEARCH_MAX: Duration = Duration::from_secs(10);
 
+/// Nodes that are told to store get so long at least: they check a signature and may write to a disk before they confirm.
+const STORE_MIN: Duration = Duration::from_millis(500);
+
 /// One lookup in one network.
 pub(super) struct Search {
     pub job: Option<JobId>,
@@ -226,7 +229,7 @@ impl Node {
             }
         }
         search.job.map(|id| self.jobs.insert(id, job));
-        search.due = now + slow;
+        search.due = now + (slow * 4).max(STORE_MIN);
         let sent = !waiting.is_empty();
         search.phase = Phase::Storing(waiting);
         sent
