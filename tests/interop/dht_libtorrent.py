@@ -1,10 +1,15 @@
 #!/usr/bin/python3
-"""One libtorrent DHT node on loopback, driven by lines. Needs python3-libtorrent (Debian).
+"""libtorrent DHT nodes on loopback, the first of them driven by lines. Needs python3-libtorrent (Debian).
 
-Usage: dht_libtorrent.py [HOST:PORT of a node it shall know]
+Usage: dht_libtorrent.py [HOST:PORT of a node they shall know [HOW MANY]]
 In:    announce INFOHASH | find INFOHASH | nodes
+       put_mutable SEED KEY SALT SEQ VALUE | get_mutable KEY SALT | put_immutable VALUE | get_immutable TARGET
 Out:   {"ready": PORT} | {"announced": INFOHASH, "port": PORT} | {"peers": ["127.0.0.1:7777"]} | {"nodes": N}
+       {"put": NODES THAT TOOK IT} | {"value": HEX, "seq": N} | {"value": null}
+All hex; "-" is no salt; values are bencoded. What these bindings cannot do: they put mutable items whose value is a byte
+string only, count the sequence number themselves (SEQ is ignored), and show an immutable item only when it is a string.
 """
+import hashlib
 import json
 import sys
 import time
@@ -69,18 +74,80 @@ def find(session, infohash):
     return sorted(peers)
 
 
-def main():
+def encoded(value):
+    """What the alert has decoded, bencoded again: for canonical values the same bytes."""
+    return lt.bencode(value).hex()
+
+
+def put_mutable(session, seed, key, salt, _seq, value):
+    secret = bytearray(hashlib.sha512(bytes.fromhex(seed)).digest())
+    secret[0] &= 248
+    secret[31] = secret[31] & 63 | 64
+    text = lt.bdecode(bytes.fromhex(value))
+    session.dht_put_mutable_item(bytes(secret), bytes.fromhex(key), text, unhex(salt))
+    for alert in wait_for(session, lt.dht_put_alert, 15):
+        return say(put=alert.num_success)
+    say(put=0)
+
+
+def get_mutable(session, key, salt):
+    session.dht_get_mutable_item(bytes.fromhex(key), unhex(salt))
+    best = {"value": None}
+    for alert in wait_for(session, lt.dht_mutable_item_alert, 10):
+        item = alert.item
+        if item["value"] is not None and item["seq"] >= best.get("seq", 0):
+            best = {"value": encoded(item["value"]), "seq": item["seq"]}
+        if item["authoritative"]:
+            break
+    say(**best)
+
+
+def put_immutable(session, value):
+    session.dht_put_immutable_item(lt.bdecode(bytes.fromhex(value)))
+    for alert in wait_for(session, lt.dht_put_alert, 15):
+        return say(put=alert.num_success)
+    say(put=0)
+
+
+def get_immutable(session, target):
+    session.dht_get_immutable_item(lt.sha1_hash(bytes.fromhex(target)))
+    for alert in wait_for(session, lt.dht_immutable_item_alert, 10):
+        try:
+            return say(value=encoded(alert.item))
+        except RuntimeError:
+            return say(value=None, text=alert.message())
+    say(value=None)
+
+
+def unhex(salt):
+    return b"" if salt == "-" else bytes.fromhex(salt)
+
+
+ITEMS = {"put_mutable": put_mutable, "get_mutable": get_mutable, "put_immutable": put_immutable,
+         "get_immutable": get_immutable}
+
+
+def start():
     session = lt.session(LOOPBACK)
     while session.listen_port() == 0:
         session.wait_for_alert(50)
     if len(sys.argv) > 1:
         host, port = sys.argv[1].rsplit(":", 1)
         session.add_dht_node((host, int(port)))
+    return session
+
+
+def main():
+    sessions = [start() for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 1)]
+    session = sessions[0]
     say(ready=session.listen_port())
     for line in sys.stdin:
         words = line.split()
         if words[0] == "nodes":
             say(nodes=table_size(session))
+            continue
+        if words[0] in ITEMS:
+            ITEMS[words[0]](session, *words[1:])
             continue
         infohash = lt.sha1_hash(bytes.fromhex(words[1]))
         if words[0] == "announce":

@@ -20,8 +20,6 @@ const QUERIES_MAX: usize = 100;
 const TOKEN_LEN_MAX: usize = 128;
 /// Contacts believed per answer.
 const CONTACTS_MAX: usize = 16;
-/// Of the [`K`] nodes that decide, at most so many whose id is not bound to their address (BEP 42), while others exist.
-const UNSECURE_MAX: usize = K / 2;
 /// So many answers show how fast this network is, and no query is given less time than this.
 const ANSWERS_MIN: usize = 3;
 const PATIENCE_MIN: Duration = Duration::from_millis(1);
@@ -84,7 +82,9 @@ pub struct Lookup {
     spread: bool,
     candidates: Vec<Candidate>,
     queries: usize,
-    /// Of the [`K`] that decide, so many must have answered.
+    /// So many of the closest decide.
+    width: usize,
+    /// Of those that decide, so many must have answered.
     enough: usize,
     /// Asked, when, and slow now; until somebody takes them.
     slow: Vec<(SocketAddr, Duration)>,
@@ -101,6 +101,7 @@ impl Lookup {
             spread,
             candidates: Vec::new(),
             queries: 0,
+            width: K,
             enough: K,
             slow: Vec::new(),
             slowest: Duration::ZERO,
@@ -119,6 +120,15 @@ impl Lookup {
             }
         }
         lookup
+    }
+
+    /// Asks twice as many of the closest nodes: a copy beyond the eight closest is a copy too.
+    pub fn wide(self) -> Self {
+        Self {
+            width: 2 * K,
+            enough: 2 * K,
+            ..self
+        }
     }
 
     /// Ends when all but one of the deciding nodes have answered: enough to read what eight nodes keep, too few to store.
@@ -252,12 +262,13 @@ impl Lookup {
         window.into_iter().find(new)
     }
 
-    /// The up to [`K`] closest nodes of those that are `usable`. Nodes whose id is not bound to their address get at most
+    /// The up to [`K`] (or `width`) closest nodes of those that are `usable`. Nodes whose id is not bound to their address get at most
     /// half of the places while others want them, because such ids can be chosen at will.
     fn window(&self, usable: impl Fn(&Candidate) -> bool) -> Vec<usize> {
         let live = || (0..self.candidates.len()).filter(|at| usable(&self.candidates[*at]));
-        let secure = live().filter(|at| self.candidates[*at].secure).take(K).count();
-        let unsecure_max = UNSECURE_MAX.max(K - secure);
+        let secure = live().filter(|at| self.candidates[*at].secure);
+        let secure = secure.take(self.width).count();
+        let unsecure_max = (self.width / 2).max(self.width - secure);
         let mut unsecure = 0;
         let chosen = live().filter(|at| {
             let candidate = &self.candidates[*at];
@@ -267,7 +278,7 @@ impl Lookup {
             unsecure += usize::from(!candidate.secure);
             candidate.secure || unsecure <= unsecure_max
         });
-        chosen.take(K).collect()
+        chosen.take(self.width).collect()
     }
 
     /// How long a query of now may take before it holds nobody up: what answers usually take, and less where those of

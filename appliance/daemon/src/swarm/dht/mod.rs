@@ -191,6 +191,13 @@ impl Dht {
         .await
     }
 
+    /// The same with a wider net and for every node's value: how well an item is kept, also beyond the closest nodes.
+    pub async fn survey_item(&self, target: Target, salt: &[u8]) -> Got {
+        let salt = salt.to_vec();
+        self.item_job(|done| Command::SurveyItem { target, salt, done })
+            .await
+    }
+
     /// Stores an item on the closest nodes (BEP 44). `cas` goes to nodes that hold an item only. Ends within half a minute.
     pub async fn put_item(&self, item: Item, cas: Option<i64>) -> Stored {
         self.item_job(|done| Command::PutItem { item, cas, done }).await

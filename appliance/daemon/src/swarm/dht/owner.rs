@@ -57,6 +57,11 @@ pub enum Command {
         seq: Option<i64>,
         done: oneshot::Sender<Got>,
     },
+    SurveyItem {
+        target: Target,
+        salt: Vec<u8>,
+        done: oneshot::Sender<Got>,
+    },
     PutItem {
         item: Item,
         cas: Option<i64>,
@@ -232,11 +237,15 @@ impl Owner {
                 let job = self.node.get_item(target, &salt, seq, now);
                 self.waiting_items.insert(job, WaitingItem::Get(done));
             }
+            Command::SurveyItem { target, salt, done } if !done.is_closed() => {
+                let job = self.node.survey_item(target, &salt, now);
+                self.waiting_items.insert(job, WaitingItem::Get(done));
+            }
             Command::PutItem { item, cas, done } => {
                 let job = self.node.put_item(item, cas, now);
                 self.waiting_items.insert(job, WaitingItem::Put(done));
             }
-            Command::GetItem { .. } => {}
+            Command::GetItem { .. } | Command::SurveyItem { .. } => {}
             Command::Ping(addr) => self.node.ping(addr, now),
             Command::Routers(addrs) => self.node.set_routers(addrs, now),
             Command::External(ip) => self.node.set_external(ip, now),

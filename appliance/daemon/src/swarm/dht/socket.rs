@@ -79,7 +79,11 @@ impl Link {
 impl Sockets {
     /// IPv6 is optional: a home without it only gets a warning.
     pub fn open(v4: Option<SocketAddr>, v6: Option<SocketAddr>) -> Result<Self, Error> {
-        let listen = |addr| open(addr).map(Link::Udp).map_err(|reason| Error::Listen { addr, reason });
+        let listen = |addr| {
+            open(addr)
+                .map(Link::Udp)
+                .map_err(|reason| Error::Listen { addr, reason })
+        };
         let v4 = v4.map(listen).transpose()?;
         let v6 = match v6.map(listen).transpose() {
             Ok(socket) => socket,

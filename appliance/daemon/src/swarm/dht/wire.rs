@@ -88,7 +88,9 @@ impl End {
 
     pub async fn readable(&self) {
         loop {
-            let next = lock(&self.inbox.waiting).first_key_value().map(|((at, _), _)| *at);
+            let next = lock(&self.inbox.waiting)
+                .first_key_value()
+                .map(|((at, _), _)| *at);
             let Some(at) = next else {
                 self.inbox.arrived.notified().await;
                 continue;
@@ -106,7 +108,9 @@ impl End {
 
     pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let mut waiting = lock(&self.inbox.waiting);
-        let first = waiting.first_entry().filter(|first| first.key().0 <= Instant::now());
+        let first = waiting
+            .first_entry()
+            .filter(|first| first.key().0 <= Instant::now());
         let (from, bytes) = first.ok_or(io::ErrorKind::WouldBlock)?.remove();
         let length = bytes.len().min(buffer.len());
         buffer[..length].copy_from_slice(&bytes[..length]);

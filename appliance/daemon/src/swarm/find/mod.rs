@@ -52,9 +52,11 @@ pub struct Config {
     pub search_again: Duration,
     /// Searches at once; later ones wait. More: memory and packets. Fewer: pages queue behind each other.
     pub searches_max: usize,
-    /// Regular announces started per second. More: bursts on the line. Fewer: 10,000 sites take longer than an hour.
+    /// Regular announces started per second. More: bursts on the line. Fewer: with many sites, nodes forget some of them before
+    /// their turn comes.
     pub announces_per_sec: u32,
-    /// Shortest and longest pause between DHT announces of one torrent. Longer: nodes forget us (after about two hours).
+    /// Shortest and longest pause between DHT announces of one torrent. Longer: nodes
+    /// forget us (we and most others after 30 minutes, libtorrent after 45), and whoever looks meanwhile finds nobody.
     pub dht_every: (Duration, Duration),
 }
 
@@ -69,7 +71,7 @@ impl Default for Config {
             search_again: Duration::from_secs(30),
             searches_max: 256,
             announces_per_sec: 5,
-            dht_every: (Duration::from_secs(20 * 60), Duration::from_secs(60 * 60)),
+            dht_every: (Duration::from_secs(20 * 60), Duration::from_secs(28 * 60)),
         }
     }
 }

@@ -188,7 +188,7 @@ impl Inner {
     /// due in an hour.
     async fn unless_others_do(&self, row: RecordRow, deadline: Instant) -> Result<Option<RecordRow>, Error> {
         let (target, owner) = (row.item.target(), row.owner);
-        let got = self.ask(target, &row.item.salt, None, deadline).await?;
+        let got = self.survey(target, &row.item.salt, deadline).await?;
         let looked = self.take_in(target, Some(row), None, got, owner).await?;
         Ok(looked
             .filter(|looked| !looked.others_keep_it)

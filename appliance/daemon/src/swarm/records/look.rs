@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{Error, Inner, Looked};
-use crate::swarm::dht::{Got, Item};
+use crate::swarm::dht::{Dht, Got, Item};
 
 impl Inner {
     pub(super) async fn look(
@@ -41,12 +41,28 @@ impl Inner {
         }
     }
 
-    /// One lookup when its turn has come. Nothing found in time is an empty answer.
+    /// One lookup when its turn has come; `seq` is the number we name. Nothing found in time is an empty answer.
     pub(super) async fn ask(
         &self,
         target: Target,
         salt: &[u8],
         seq: Option<i64>,
+        deadline: Instant,
+    ) -> Result<Got, Error> {
+        let job = |dht: Dht| async move { dht.get_item(target, salt, seq).await };
+        self.in_turn(target, job, deadline).await
+    }
+
+    /// The same, asking more nodes, and all of them for their values.
+    pub(super) async fn survey(&self, target: Target, salt: &[u8], deadline: Instant) -> Result<Got, Error> {
+        let job = |dht: Dht| async move { dht.survey_item(target, salt).await };
+        self.in_turn(target, job, deadline).await
+    }
+
+    async fn in_turn<F: Future<Output = Got>>(
+        &self,
+        target: Target,
+        job: impl FnOnce(Dht) -> F,
         deadline: Instant,
     ) -> Result<Got, Error> {
         let dht = self.dht()?;
@@ -57,7 +73,7 @@ impl Inner {
             debug!(site = %target.short(), "too many lookups wait; this one is left out");
             return Ok(Got::default());
         };
-        let got = tokio::time::timeout_at(deadline, dht.get_item(target, salt, seq)).await;
+        let got = tokio::time::timeout_at(deadline, job(dht.clone())).await;
         Ok(got.unwrap_or_default())
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{JobId, Node, lookups::Wish};
 use crate::{
     dht::{
+        K,
         gather::Gather,
         id::{Contact, Id},
         item::{Got, Item, Stored},
@@ -17,6 +18,8 @@ use crate::{
 /// A lookup of an item.
 pub(super) struct Getting {
     gather: Gather,
+    /// Copies beyond the closest nodes count too.
+    pub wide: bool,
 }
 
 /// A lookup and what follows it. `item` is checked.
@@ -33,7 +36,16 @@ impl Node {
     /// `seq`: the number we know, so that nodes need not send what we have. Ends with [`super::Event::Got`].
     pub fn get_item(&mut self, target: Target, salt: &[u8], seq: Option<i64>, now: Duration) -> JobId {
         let gather = Gather::new(target, salt, seq);
-        self.start_job(Id::from(target), Wish::Get(Getting { gather }), now)
+        let wide = false;
+        self.start_job(Id::from(target), Wish::Get(Getting { gather, wide }), now)
+    }
+
+    /// The same, asking every node for its value and twice as many nodes: how well an item is kept. Whoever asks only the
+    /// eight closest never sees the "more than 8 copies" of BEP 44.
+    pub fn survey_item(&mut self, target: Target, salt: &[u8], now: Duration) -> JobId {
+        let gather = Gather::new(target, salt, None);
+        let wide = true;
+        self.start_job(Id::from(target), Wish::Get(Getting { gather, wide }), now)
     }
 
     /// Stores an item on the closest nodes. `cas`: only over that number, told to nodes that hold an item. An item that
@@ -111,7 +123,8 @@ impl Wish {
 
 impl Getting {
     pub fn ended(&mut self, closest: &[Answered]) {
-        self.gather.ended(closest.iter().map(|node| node.contact.addr));
+        let deciding = closest.iter().take(K);
+        self.gather.ended(deciding.map(|node| node.contact.addr));
     }
 
     pub fn finish(self, answered: usize) -> Got {

@@ -102,11 +102,12 @@ impl Node {
     /// A lookup; without a job it is for the table's sake.
     pub(super) fn start_search(&mut self, target: Id, family: Family, job: Option<JobId>, now: Duration) {
         let (seeds, routers) = self.seeds(family, &target, now);
-        let mut lookup = Lookup::new(target, &seeds, &routers, !self.config.policy.allow_loopback);
-        let reads = |job: &Job| matches!(job.wish, Wish::Peers | Wish::Get(_));
-        if job.and_then(|id| self.jobs.get(&id)).is_some_and(reads) {
-            lookup = lookup.hasty();
-        }
+        let lookup = Lookup::new(target, &seeds, &routers, !self.config.policy.allow_loopback);
+        let lookup = match job.and_then(|id| self.jobs.get(&id)).map(|job| &job.wish) {
+            Some(Wish::Get(getting)) if getting.wide => lookup.wide(),
+            Some(Wish::Peers | Wish::Get(_)) => lookup.hasty(),
+            _ => lookup,
+        };
         let number = self.number();
         self.searches.insert(
             number,

@@ -56,9 +56,18 @@ fn fetch(dir: PathBuf) -> Fetched {
         let seed = Seed::site(Program::Libtorrent);
         let home = Home::open(&dir, &[seed.client.addr]).await;
         let (ih, from) = (seed.infohash(), hints(&[seed.client.addr]));
-        home.swarm.open(ih, &from, Instant::now() + SOON).await.expect("it opens");
+        home.swarm
+            .open(ih, &from, Instant::now() + SOON)
+            .await
+            .expect("it opens");
         home.swarm.keep(ih).await.expect("kept");
-        let complete = || home.db.store().site(&ih).expect("readable").is_some_and(|row| row.complete());
+        let complete = || {
+            home.db
+                .store()
+                .site(&ih)
+                .expect("readable")
+                .is_some_and(|row| row.complete())
+        };
         eventually("the whole site", complete).await;
         let files = tempfile::tempdir().expect("a folder");
         let torrent = Torrent {
@@ -96,6 +105,19 @@ async fn hours(world: &mut World, count: u64) {
     }
 }
 
+/// Whom a passer-by finds in the DHT.
+async fn peers(world: &World, ih: InfoHash) -> Vec<SocketAddr> {
+    let stranger = world.join().await;
+    settled(&stranger.dht, 8).await;
+    let mut found = Vec::new();
+    let mut batches = stranger.dht.get_peers(ih);
+    while let Some(batch) = batches.recv().await {
+        found.extend(batch);
+    }
+    stranger.leave().await;
+    found
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_publisher_is_gone_for_seven_days_and_a_third_party_gets_record_and_site_from_us() {
     tokio::time::resume();
@@ -104,7 +126,7 @@ async fn the_publisher_is_gone_for_seven_days_and_a_third_party_gets_record_and_
     let site = beside(move || fetch(path)).await;
     tokio::time::pause();
 
-    let mut world = World::new(20).await;
+    let mut world = World::new(16).await;
     let (clock, addr) = (Clock::simulated(START), world.wire.address());
     let value = torrent_value(&site.infohash);
     let item = Mutable::sign(&secret(1), b"blog", 3, &value).expect("signed");
@@ -121,11 +143,21 @@ async fn the_publisher_is_gone_for_seven_days_and_a_third_party_gets_record_and_
     assert_eq!(looked.expect("found").outcome.row.item, item);
     publisher.leave().await;
 
+    minutes(90).await;
+    assert_eq!(
+        peers(&world, site.infohash).await.len(),
+        1,
+        "our announce is there"
+    );
     let begun = clock.now_secs();
     for day in 1..=7 {
         hours(&mut world, 24).await;
         assert_eq!(world.third_party(&item).await, Some(item.clone()), "day {day}");
-        assert_eq!(world.third_party(&nobodys).await, None, "nodes forget what nobody puts");
+        assert_eq!(
+            world.third_party(&nobodys).await,
+            None,
+            "nodes forget what nobody puts"
+        );
         if day == 2 {
             home.stop().await;
             minutes(10).await;
@@ -144,18 +176,13 @@ async fn the_publisher_is_gone_for_seven_days_and_a_third_party_gets_record_and_
     assert!(clock.now_secs() - begun >= 7 * 86_400);
 
     // Whoever resolves it also finds us as a peer, and gets the site.
-    let third = world.join().await;
-    settled(&third.dht, 8).await;
-    let got = third.dht.get_item(item.target(), b"blog", None).await.item;
-    assert_eq!(got, Some(Item::Mutable(item.clone())));
     let port = home.swarm.status().listen_bt.expect("it listens").port();
     let us = SocketAddr::new(addr.ip(), port);
-    let mut peers = third.dht.get_peers(site.infohash);
-    let mut found = Vec::new();
-    while let Some(batch) = peers.recv().await {
-        found.extend(batch);
-    }
-    assert_eq!(found, [us], "we are the only one who has it");
+    assert_eq!(
+        peers(&world, site.infohash).await,
+        [us],
+        "we are the only one who has it"
+    );
     tokio::time::resume();
     let files = tempfile::tempdir().expect("a folder");
     let role = Role {

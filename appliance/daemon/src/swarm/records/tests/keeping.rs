@@ -18,7 +18,9 @@ async fn after_a_start_everything_is_put_once_a_second_ours_first() {
             1 => Owner::Followed,
             _ => Owner::Visited,
         };
-        db.store().put_record(item, owner, START - 100_000).expect("stored");
+        db.store()
+            .put_record(item, owner, START - 100_000)
+            .expect("stored");
     }
     db.run(|store| store.close()).await.expect("it closes");
     drop(db);
@@ -27,15 +29,24 @@ async fn after_a_start_everything_is_put_once_a_second_ours_first() {
     minutes(2).await;
     let puts = |owner| {
         let rows = items.iter().map(|item| home.row(item));
-        let mut times: Vec<u64> = rows.filter(|row| row.owner == owner).map(|row| row.last_put).collect();
+        let mut times: Vec<u64> = rows
+            .filter(|row| row.owner == owner)
+            .map(|row| row.last_put)
+            .collect();
         times.sort_unstable();
         times
     };
     let (ours, followed) = (puts(Owner::Me), puts(Owner::Followed));
     assert_eq!(puts(Owner::Visited), [0; 4], "visited records are not put");
-    assert!(ours[0] > 0 && ours[3] <= followed[0], "ours first: {ours:?}, {followed:?}");
+    assert!(
+        ours[0] > 0 && ours[3] <= followed[0],
+        "ours first: {ours:?}, {followed:?}"
+    );
     let all = [ours, followed].concat();
-    assert!(all[7] - all[0] >= 6 && all[7] - all[0] < 20, "about one a second: {all:?}");
+    assert!(
+        all[7] - all[0] >= 6 && all[7] - all[0] < 20,
+        "about one a second: {all:?}"
+    );
     for (n, item) in items.iter().enumerate() {
         let found = world.third_party(item).await;
         assert_eq!(found.is_some(), n % 3 != 2, "record {n}");
@@ -53,16 +64,23 @@ async fn what_enough_others_keep_is_left_to_them_until_they_stop() {
     world.put(&item).await;
     home.follow(&item).await;
     minutes(1).await;
-    assert!(home.row(&item).last_put > 0, "what is followed is put once at least");
+    assert!(
+        home.row(&item).last_put > 0,
+        "what is followed is put once at least"
+    );
     // Another eager publisher: every half an hour, to all nodes and not only the closest.
     let mut rested_since = 0;
     for round in 0..10 {
+        // A passer-by each time: a node does not store with itself.
+        let eager = world.join().await;
+        settled(&eager.dht, 8).await;
         for some in world.nodes.chunks(3) {
             some.iter().for_each(|node| world.wire.set_deaf(node.addr, true));
-            world.nodes[13].dht.put_item(Item::Mutable(item.clone()), None).await;
+            eager.dht.put_item(Item::Mutable(item.clone()), None).await;
             some.iter().for_each(|node| world.wire.set_deaf(node.addr, false));
         }
-        world.nodes[13].dht.put_item(Item::Mutable(item.clone()), None).await;
+        eager.dht.put_item(Item::Mutable(item.clone()), None).await;
+        eager.leave().await;
         minutes(30).await;
         if round == 3 {
             rested_since = home.row(&item).last_put;
@@ -88,7 +106,10 @@ async fn a_lower_number_in_the_network_makes_us_put_ours_back() {
     home.follow(&old).await;
     minutes(1).await;
     // The newest one reached us (from a backup, from a friend) and nobody else.
-    let stored = home.db.store().put_record(&new, Owner::Followed, clock.now_secs());
+    let stored = home
+        .db
+        .store()
+        .put_record(&new, Owner::Followed, clock.now_secs());
     assert_eq!(stored.expect("stored").verdict, Verdict::Newer);
     minutes(15).await;
     let looked = home.records.look(&new.key, b"", Owner::Followed, soon()).await;
@@ -167,7 +188,10 @@ async fn private_and_blocked_records_are_never_put() {
         assert_eq!(world.third_party(item).await, None);
     }
     // Unblocked: within the hour.
-    let unblocked = home.db.store().change_subscription(&blocked.target(), |row| row.blocked = false);
+    let unblocked = home
+        .db
+        .store()
+        .change_subscription(&blocked.target(), |row| row.blocked = false);
     assert!(unblocked.expect("changed"));
     minutes(75).await;
     assert_eq!(world.third_party(&blocked).await, Some(blocked));
@@ -185,7 +209,13 @@ async fn with_upload_off_we_look_and_put_nothing() {
     home.follow(&item).await;
     let refused = home.records.publish(record(2, b"", 1, 1), None, soon()).await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
-    assert_eq!(home.records.known(&record(2, b"", 1, 1).target()).await.expect("readable"), None);
+    assert_eq!(
+        home.records
+            .known(&record(2, b"", 1, 1).target())
+            .await
+            .expect("readable"),
+        None
+    );
     assert!(home.records.put_item(b"1:a".to_vec(), soon()).await.is_err());
     minutes(180).await;
     assert_eq!(home.row(&item).last_put, 0);

@@ -84,7 +84,10 @@ impl World {
     }
 
     pub async fn put(&self, item: &Mutable) -> usize {
-        let stored = self.nodes[0].dht.put_item(Item::Mutable(item.clone()), None).await;
+        let stored = self.nodes[0]
+            .dht
+            .put_item(Item::Mutable(item.clone()), None)
+            .await;
         stored.stored
     }
 
@@ -120,7 +123,7 @@ impl Household {
     /// `addr`: where its node listens; it keeps that over restarts, as a home does.
     pub async fn start(world: &World, dir: &Path, addr: SocketAddr, clock: &Clock) -> Self {
         let (db, tasks) = (shelves(dir, clock), Tasks::new());
-        let dht = Dht::start_with(world.config(addr), Some(db.clone()), &tasks).await;
+        let dht = Dht::start(world.config(addr), db.clone(), clock.clone(), &tasks).await;
         let dht = dht.expect("a free address");
         let records = Records::start(Some(dht.clone()), db.clone(), clock.clone(), &tasks);
         Self {
@@ -144,7 +147,10 @@ impl Household {
 
     /// Follows the address of `item`, as the network knows it now.
     pub async fn follow(&self, item: &Mutable) {
-        let looked = self.records.look(&item.key, &item.salt, Owner::Followed, soon()).await;
+        let looked = self
+            .records
+            .look(&item.key, &item.salt, Owner::Followed, soon())
+            .await;
         assert_eq!(looked.expect("it is found").outcome.row.item, *item);
     }
 }

@@ -13,7 +13,10 @@ async fn what_is_published_is_found_by_everybody_and_kept_alive() {
     for item in [record(1, b"", 1, 1), record(1, b"n", 1, 2), record(1, b"n", 2, 3)] {
         let published = home.records.publish(item.clone(), None, soon()).await;
         let published = published.expect("it is taken");
-        assert!(published.stored >= 6 && published.asked >= published.stored, "{published:?}");
+        assert!(
+            published.stored >= 6 && published.asked >= published.stored,
+            "{published:?}"
+        );
         assert_eq!(published.row.owner, Owner::Me);
         assert_eq!(world.third_party(&item).await, Some(item));
     }
@@ -29,7 +32,10 @@ async fn one_number_has_one_value_also_after_a_restart() {
     let (clock, dir) = (Clock::simulated(START), tempfile::tempdir().expect("a folder"));
     let home = Household::start(&world, dir.path(), world.wire.address(), &clock).await;
     let (first, second) = (record(1, b"", 5, 1), record(1, b"", 5, 2));
-    home.records.publish(first.clone(), None, soon()).await.expect("taken");
+    home.records
+        .publish(first.clone(), None, soon())
+        .await
+        .expect("taken");
     let refused = home.records.publish(second.clone(), None, soon()).await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
     let addr = home.dht.local_addrs()[0];
@@ -38,7 +44,11 @@ async fn one_number_has_one_value_also_after_a_restart() {
     let refused = home.records.publish(second.clone(), None, soon()).await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
     assert_eq!(home.row(&first).item, first);
-    assert_eq!(home.row(&first).conflict, None, "a refused one is no warning: nobody ever saw it");
+    assert_eq!(
+        home.row(&first).conflict,
+        None,
+        "a refused one is no warning: nobody ever saw it"
+    );
     let got = world.get(&first).await;
     assert_eq!((got.item, got.other), (Some(Item::Mutable(first.clone())), None));
     // The same again is no second value, and a lower number is below what stands.
@@ -64,7 +74,10 @@ async fn a_number_used_on_another_machine_is_not_used_again() {
     assert!(matches!(cas, Err(Error::Overtaken(7))), "{cas:?}");
     assert_eq!(world.third_party(&elsewhere).await, Some(elsewhere));
     let next = record(1, b"", 8, 2);
-    home.records.publish(next.clone(), Some(7), soon()).await.expect("taken");
+    home.records
+        .publish(next.clone(), Some(7), soon())
+        .await
+        .expect("taken");
     assert_eq!(world.third_party(&next).await, Some(next));
     home.stop().await;
 }
@@ -76,9 +89,16 @@ async fn without_a_network_it_is_stored_and_put_when_there_is_one() {
     let home = Household::start(&world, dir.path(), world.wire.address(), &clock).await;
     let item = record(1, b"", 1, 1);
     let begun = Instant::now();
-    let published = home.records.publish(item.clone(), None, soon()).await.expect("stored");
+    let published = home
+        .records
+        .publish(item.clone(), None, soon())
+        .await
+        .expect("stored");
     assert_eq!((published.stored, published.row.item), (0, item.clone()));
-    assert!(begun.elapsed() < Duration::from_secs(65), "it ends at its deadline");
+    assert!(
+        begun.elapsed() < Duration::from_secs(65),
+        "it ends at its deadline"
+    );
     for _ in 0..12 {
         let stranger = world.join().await;
         world.nodes.push(stranger);
