@@ -180,8 +180,8 @@ fn ids_chosen_at_will_get_at_most_half_of_the_deciding_places() {
     });
     let found = lookup.closest();
     let liars = found.iter().filter(|a| sybils.contains(&a.contact)).count();
-    assert!(liars <= UNSECURE_MAX, "{liars}");
-    let best = closest(&world, &target, K - UNSECURE_MAX);
+    assert!(liars <= K / 2, "{liars}");
+    let best = closest(&world, &target, K - K / 2);
     assert!(
         best.iter().all(|c| found.iter().any(|a| a.contact == *c)),
         "the closest honest nodes are there"
