@@ -167,6 +167,9 @@ fn a_person_sees_the_new_version_after_the_publisher_publishes_again() {
     });
     browser.open(&format!("{url}.btlink/versions"));
     browser.screens("versions");
+    assert_eq!(browser.barriers(), Vec::<String>::new());
+    browser.emulate(320, 700, "light");
+    assert!(!browser.scrolls_sideways());
     assert!(browser.text().contains("Versions of this site"));
     browser.open(&format!("{url}?btlink-version={first}"));
     wait_for("the first version again", soon(), || {

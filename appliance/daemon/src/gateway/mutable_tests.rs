@@ -178,7 +178,7 @@ async fn the_history_is_told_to_people_and_programs() {
         .ask("GET", "/.btlink/versions", &host, &[PERSON])
         .await
         .text();
-    for sign in ["Shown now", "6 May 2026", "nothing yet", "What changed"] {
+    for sign in ["shown now", "6 May 2026", "Nothing of it", "What changed"] {
         assert!(page.contains(sign), "{sign}: {page}");
     }
     let path = format!("/.btlink/versions?changes={NEXT}");

@@ -181,27 +181,22 @@ fn conflict(current: &Current) -> Markup {
     }
 }
 
+/// One paragraph per version rather than a table: it must fit a phone.
 fn table(versions: &[Version], current: &Current, base: &str) -> Markup {
     html! {
-        table {
-            thead { tr { th { "Number" } th { "First seen" } th { "Here" } th { "Infohash" } th {} } }
-            tbody {
-                @for one in versions {
-                    tr {
-                        td { @match one.seq { Some(seq) => (seq), None => "–" } }
-                        td { @match one.seen { Some(seen) => (date::minute(seen)), None => "–" } }
-                        td { (state(one)) }
-                        @match &one.infohash {
-                            Some(ih) => {
-                                td { code { (ih) } }
-                                td {
-                                    a href={ (base) "/." (TLD) "/versions?changes=" (ih) } { "What changed" } " "
-                                    @if *ih == current.infohash { strong { "Shown now" } }
-                                    @else { a href=(version_link(&format!("{base}/"), ih)) { "Open" } }
-                                }
-                            }
-                            None => { td { "no site" } td {} }
-                        }
+        @for (at, one) in versions.iter().enumerate() {
+            h2 {
+                @match one.seq { Some(seq) => { "Number " (seq) }, None => "This version" }
+                @if one.infohash == Some(current.infohash) { " · shown now" }
+            }
+            p {
+                @if let Some(seen) = one.seen { "First seen on " (date::minute(seen)) ". " }
+                (state(one)) br;
+                @if let Some(ih) = &one.infohash {
+                    code { (ih) } br;
+                    a href=(version_link(&format!("{base}/"), ih)) { "Open" }
+                    @if versions[at + 1..].iter().any(|older| older.infohash.is_some_and(|older| older != *ih)) {
+                        " · " a href={ (base) "/." (TLD) "/versions?changes=" (ih) } { "What changed" }
                     }
                 }
             }
@@ -211,10 +206,10 @@ fn table(versions: &[Version], current: &Current, base: &str) -> Markup {
 
 fn state(version: &Version) -> String {
     match (version.infohash, version.held) {
-        (None, _) => "–".into(),
-        (_, Held::Whole) => "all of it".into(),
-        (_, Held::Part(percent)) => format!("{percent} %"),
-        (_, Held::Nothing) => "nothing yet".into(),
+        (None, _) => "The record named no site.".into(),
+        (_, Held::Whole) => "All of it is here.".into(),
+        (_, Held::Part(percent)) => format!("{percent} % of it is here."),
+        (_, Held::Nothing) => "Nothing of it is here yet.".into(),
     }
 }
 
