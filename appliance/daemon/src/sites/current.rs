@@ -63,7 +63,7 @@ impl Sites {
                     return Ok(settled(infohash, link, followed));
                 }
                 Address::Key { key, salt } => match self.newest(key, salt, local_only, deadline).await? {
-                    Newest::Here(current) => return Ok(Current { link, ..*current }),
+                    Newest::Here(current) => return Ok(by_link(*current, link, followed)),
                     Newest::On(next) => address = next,
                 },
                 Address::Petname(name) => address = self.named(&name)?,
@@ -215,7 +215,7 @@ impl Sites {
 
     async fn linked(&self, domain: &str, local_only: bool, deadline: Instant) -> Result<Link, Error> {
         if local_only {
-            return Err(Error::Unknown(format!("{domain} may not be looked up now")));
+            return Err(Error::NoRecord(domain_id(domain)));
         }
         self.links.look(domain, deadline).await.map_err(|err| match err {
             crate::links::Error::Unresolved { .. } => Error::Unresolved(err.to_string()),
@@ -239,6 +239,18 @@ const ITEM_KEPT: std::time::Duration = std::time::Duration::from_secs(3600);
 /// The id of a followed domain's subscription: SHA-1 of `dl:` and the domain.
 pub fn domain_id(domain: &str) -> Target {
     record::immutable_target(format!("dl:{domain}").as_bytes())
+}
+
+/// A key that a linked domain led to: readers of a followed domain get its newest whole version.
+fn by_link(current: Current, link: Option<Link>, followed: Option<Subscription>) -> Current {
+    let newest = current.newer.unwrap_or(current.infohash);
+    let infohash = followed.and_then(|row| row.whole).unwrap_or(current.infohash);
+    Current {
+        infohash,
+        newer: (infohash != newest).then_some(newest),
+        link,
+        ..current
+    }
 }
 
 /// What cannot change, or changes only with the link that led to it.

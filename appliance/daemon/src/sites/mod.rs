@@ -7,6 +7,8 @@
 mod current;
 mod held;
 mod looks;
+#[cfg(test)]
+mod tests;
 mod v2;
 mod versions;
 

@@ -23,6 +23,14 @@ struct Index {
 #[derive(Clone, Default)]
 pub struct V2(Arc<Mutex<Index>>);
 
+#[cfg(test)]
+impl V2 {
+    /// As if the index were old.
+    pub async fn forget(&self) {
+        self.0.lock().await.made = None;
+    }
+}
+
 impl Sites {
     /// The v1 infohash of a torrent in the store whose v2 infohash this is. Reads all metadata when it does not know.
     pub(super) async fn v1_of(&self, hash: &[u8; 32]) -> Result<InfoHash, Error> {
