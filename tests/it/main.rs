@@ -13,6 +13,7 @@ mod house;
 mod http2;
 mod killed;
 mod mutable;
+mod packet;
 mod pages;
 mod pasted;
 mod proxy;
