@@ -135,6 +135,7 @@ impl Daemon {
                 health,
                 tasks: tasks.clone(),
                 addresses: Arc::new(addresses),
+                shelves: Arc::new(config.store()),
                 started: Instant::now(),
             },
             doors: tasks.child(),

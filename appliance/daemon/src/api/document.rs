@@ -125,6 +125,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
 fn place(name: &str) -> Value {
     match name {
         "infohash" | "id" | "target" => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{40}$" }),
+        "token" => json!({ "type": "string", "pattern": "^[0-9a-fA-F]{64}$" }),
         _ => json!({ "type": "string", "minLength": 1 }),
     }
 }

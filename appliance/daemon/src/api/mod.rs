@@ -13,18 +13,22 @@ mod document;
 mod feed_reply;
 mod feeds;
 mod items;
+mod network;
 mod operation;
 mod owner;
+mod people;
 mod query;
 pub mod record;
 mod records;
 mod refusal;
 pub mod reply;
 mod resolve;
+pub mod secret;
 mod seed;
 mod sharing;
 mod sites;
 mod status;
+mod storage;
 mod table;
 
 use std::sync::Arc;
@@ -67,5 +71,7 @@ pub struct Handles {
     pub health: Health,
     pub tasks: Tasks,
     pub addresses: Arc<Addresses>,
+    /// Where the store lies and how large it may grow.
+    pub shelves: Arc<store::Config>,
     pub started: tokio::time::Instant,
 }

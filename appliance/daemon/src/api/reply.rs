@@ -125,7 +125,21 @@ pub struct Status {
     pub store: Usage,
     #[serde(flatten)]
     pub line: Line,
+    /// What others get, in a sentence.
+    pub sharing: String,
+    pub subscriptions: Following,
+    /// What somebody should read: publishers that signed two things under one number, versions that wait for a word.
+    pub warnings: Vec<String>,
     pub tasks: Vec<Task>,
+}
+
+/// How many addresses are followed, and how they are.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub struct Following {
+    pub count: usize,
+    /// How many are in each state: `up-to-date`, `updating`, `asking`, `silent`, `never-seen`, `paused`, `blocked`,
+    /// `not-a-site`.
+    pub states: std::collections::BTreeMap<&'static str, usize>,
 }
 
 /// What goes over the line; the same words on the control socket and on the household's door.

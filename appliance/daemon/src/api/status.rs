@@ -1,12 +1,13 @@
 //! What runs, what is stored, what is wrong; and the document of the API itself.
 
+use proto::feed::state::State;
 use serde_json::Value;
 
 use super::{
     Caller, Handles,
     operation::{Call, Nothing},
     refusal::Refusal,
-    reply::{Addresses, Glance, Health, Light, LogLine, Status, Task, Told, Trouble},
+    reply::{Addresses, Following, Glance, Health, Light, LogLine, Status, Task, Told, Trouble},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,6 +26,7 @@ pub async fn status(call: Call, _: Nothing, _: Nothing) -> Result<Told, Refusal>
             line,
         }));
     }
+    let (subscriptions, warnings) = following(&handles).await?;
     Ok(Told::Status(Box::new(Status {
         version: env!("CARGO_PKG_VERSION"),
         addresses: Addresses {
@@ -39,6 +41,9 @@ pub async fn status(call: Call, _: Nothing, _: Nothing) -> Result<Told, Refusal>
         troubles: troubles(&handles),
         store: usage.into(),
         line,
+        sharing: handles.sharing.given().words,
+        subscriptions,
+        warnings,
         tasks: handles
             .tasks
             .list()
@@ -49,6 +54,44 @@ pub async fn status(call: Call, _: Nothing, _: Nothing) -> Result<Told, Refusal>
             })
             .collect(),
     })))
+}
+
+/// More warnings than this are counted only.
+const WARNINGS_MAX: usize = 20;
+
+async fn following(handles: &Handles) -> Result<(Following, Vec<String>), Refusal> {
+    let views = handles.feeds.list().await?;
+    let mut following = Following {
+        count: views.len(),
+        ..Following::default()
+    };
+    let mut warnings = Vec::new();
+    for view in &views {
+        *following.states.entry(view.state.word()).or_default() += 1;
+        let name = [&view.row.title, &view.row.name, &view.row.address];
+        let name = name
+            .into_iter()
+            .find(|name| !name.is_empty())
+            .map_or("", |name| name);
+        if view
+            .record
+            .as_ref()
+            .is_some_and(|record| record.conflict.is_some())
+        {
+            warnings.push(format!(
+                "{name}: its publisher signed two things under one number; the first one counts"
+            ));
+        }
+        if matches!(view.state, State::Asking { .. }) {
+            warnings.push(format!("{name}: {}", view.words));
+        }
+    }
+    let more = warnings.len().saturating_sub(WARNINGS_MAX);
+    warnings.truncate(WARNINGS_MAX);
+    if more > 0 {
+        warnings.push(format!("and {more} more"));
+    }
+    Ok((following, warnings))
 }
 
 pub async fn health(call: Call, _: Nothing, _: Nothing) -> Result<Health, Refusal> {

@@ -7,16 +7,17 @@ use std::sync::LazyLock;
 
 use super::{
     Caller::{Control, Member, Nobody, Owner},
-    feeds, items,
+    feeds, items, network,
     operation::{Operation, Success, delete, get, patch, post, put},
-    owner, records,
+    owner, people, records,
     reply::SeedStep,
-    resolve, seed, sharing, sites, status,
+    resolve, seed, sharing, sites, status, storage,
 };
 
 pub fn operations() -> &'static [Operation] {
     static TABLE: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         let mut all = about_the_box();
+        all.extend(about_people());
         all.extend(about_sites());
         all.extend(about_addresses());
         all.extend(about_subscriptions());
@@ -37,6 +38,9 @@ fn about_the_box() -> Vec<Operation> {
         )
         .json(status::status),
         get("/api/v1/log", Owner, "The last lines of the log, newest first").json(status::log),
+        get("/api/v1/network", Member, "How the box is reached, and whom it knows").json(network::show),
+        get("/api/v1/storage", Member, "How full the disks are, with what, and what is wrong with them")
+            .json(storage::show),
         get("/api/v1/sharing", Member, "What is given to others: settings and figures").json(sharing::show),
         put("/api/v1/sharing", Owner, "Sets what is given to others, at once; all fields, as GET shows them")
             .refuses(&[422])
@@ -48,6 +52,27 @@ fn about_the_box() -> Vec<Operation> {
             "Opens the ownership of the box again and tells the PIN; nothing changes until somebody uses it",
         )
         .json(owner::reset),
+    ]
+}
+
+fn about_people() -> Vec<Operation> {
+    vec![
+        get("/api/v1/accounts", Owner, "Who may manage the box").json(people::accounts),
+        get("/api/v1/tokens", Owner, "Tokens of programs, without their text").json(people::tokens),
+        post(
+            "/api/v1/tokens",
+            Owner,
+            "Makes a token with the rights of an account; its text is shown this once",
+        )
+        .refuses(&[404, 422])
+        .json(people::make_token),
+        delete(
+            "/api/v1/tokens/{token}",
+            Owner,
+            "Removes a token; whoever uses it is refused from now on",
+        )
+        .refuses(&[404])
+        .json(people::remove_token),
     ]
 }
 

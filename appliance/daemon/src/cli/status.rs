@@ -73,6 +73,26 @@ fn print(status: &Value, sites: &[Value]) {
         );
     }
     println!("  port mapping: {}", text("port_mapping"));
+    println!("  sharing: {}", text("sharing"));
+    let following = &status["subscriptions"];
+    let states: Vec<String> = following["states"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(state, count)| format!("{count} {}", state.replace('-', " ")))
+        .collect();
+    println!(
+        "  follows {}{}",
+        following["count"],
+        if states.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", states.join(", "))
+        }
+    );
+    for warning in status["warnings"].as_array().into_iter().flatten() {
+        println!("  ! {}", warning.as_str().unwrap_or(""));
+    }
     for trouble in status["troubles"].as_array().into_iter().flatten() {
         println!(
             "  ! {}: {}",

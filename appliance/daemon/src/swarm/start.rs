@@ -105,6 +105,13 @@ pub struct Status {
     pub listen_bt: Option<SocketAddr>,
     pub listen_dht: Vec<SocketAddr>,
     pub dht_nodes: usize,
+    /// Of them, by family.
+    pub dht_nodes_v4: usize,
+    pub dht_nodes_v6: usize,
+    /// Whether others get anything.
+    pub upload: bool,
+    /// How long ago a peer from outside the home came in by itself.
+    pub met: Option<std::time::Duration>,
     /// Connected now: peers of torrents being fetched, and those that are served.
     pub peers: u32,
     pub down_bps: u64,
@@ -394,13 +401,15 @@ impl Parts {
         let found = self.found.finder.status();
         let sum = |part: fn(&Progress) -> u64| fetching.iter().map(|(_, p)| part(p)).sum::<u64>();
         let (seeder, fetched) = (self.listener.seeder(), self.fetch.totals());
+        let dht = self.dht.as_ref().map(dht::Dht::stats).unwrap_or_default();
         Status {
             listen_bt: Some(self.listener.local_addr()),
             listen_dht: self.dht.as_ref().map(dht::Dht::local_addrs).unwrap_or_default(),
-            dht_nodes: self.dht.as_ref().map_or(0, |dht| {
-                let stats = dht.stats();
-                stats.good_v4 + stats.good_v6
-            }),
+            dht_nodes: dht.good_v4 + dht.good_v6,
+            dht_nodes_v4: dht.good_v4,
+            dht_nodes_v6: dht.good_v6,
+            upload: *self.giving.borrow(),
+            met: self.listener.met(),
             peers: fetching.iter().map(|(_, p)| p.peers).sum::<u32>() + seeder.peers(),
             down_bps: sum(|p| p.down_bps),
             up_bps: sum(|p| p.up_bps) + seeder.up_bps(),

@@ -8,7 +8,7 @@ mod accounts;
 mod notices;
 mod origin;
 mod password;
-mod secret;
+use crate::api::secret;
 mod session;
 mod throttle;
 

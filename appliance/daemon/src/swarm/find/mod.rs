@@ -90,6 +90,8 @@ pub struct Status {
     pub port_mapping: String,
     /// Network interfaces local discovery listens on.
     pub lsd_interfaces: usize,
+    /// Machines of the home that local discovery heard lately.
+    pub neighbours: usize,
     pub searches: usize,
     /// Trackers that are left alone for a while because they did not answer.
     pub trackers_resting: usize,
@@ -243,6 +245,7 @@ impl Finder {
                 None => OFF.into(),
             },
             lsd_interfaces: self.room.lsd.as_ref().map_or(0, lsd::Lsd::interfaces),
+            neighbours: self.room.lsd.as_ref().map_or(0, lsd::Lsd::neighbours),
             searches: self.room.config.searches_max - self.room.searches.available_permits(),
             trackers_resting: self.room.trackers.resting(),
         }

@@ -3,13 +3,20 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use proto::{id::InfoHash, peer::handshake::Handshake};
+use proto::{
+    guard::{self, Policy},
+    id::InfoHash,
+    peer::handshake::Handshake,
+};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout},
+};
 use tracing::{debug, warn};
 
 use super::{
@@ -122,6 +129,10 @@ async fn serve(door: &Door, peer: SocketAddr, mut wire: Wire, seat: Seat) -> io:
     };
     if opened.peer_id == door.peer_id || !seat.join(opened.infohash) {
         return Ok(());
+    }
+    // Only a public address is somebody from outside.
+    if guard::ip_allowed(peer.ip(), &Policy::default()).is_ok() {
+        *door.met.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
     Box::pin(route(door, peer, wire, opened, seat)).await
 }

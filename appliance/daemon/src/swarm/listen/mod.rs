@@ -15,10 +15,12 @@ pub mod wire;
 use std::{
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use proto::{id::InfoHash, peer::PeerId};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::{
@@ -98,6 +100,8 @@ struct Door {
     handover: Arc<dyn Handover>,
     keys: KeyTable,
     handshakes: tokio::sync::Semaphore,
+    /// When a peer from outside the home last came in by itself.
+    met: Mutex<Option<Instant>>,
     seeder: Seeder,
     tasks: Tasks,
 }
@@ -138,6 +142,7 @@ impl Listener {
             peer_id,
             keys: KeyTable::new(db.clone()),
             handshakes: tokio::sync::Semaphore::new(config.handshakes_max.max(1)),
+            met: Mutex::default(),
             config,
             db,
             limits,
@@ -156,6 +161,12 @@ impl Listener {
     /// The bound address, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.door.addr
+    }
+
+    /// How long ago a peer from outside the home came in by itself: others can reach us.
+    pub fn met(&self) -> Option<Duration> {
+        let met = *self.door.met.lock().unwrap_or_else(PoisonError::into_inner);
+        met.map(|at| at.elapsed())
     }
 
     pub fn seeder(&self) -> &Seeder {

@@ -5,7 +5,7 @@ mod socket;
 
 use std::{
     collections::HashMap,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -52,6 +52,11 @@ const REMEMBERED_MAX: usize = 4096;
 /// Datagrams taken per second and socket; a flood beyond that is dropped by the system.
 const HEARD_PER_SEC: u32 = 50;
 
+/// A machine that was not heard for so long counts no more; BEP 14 announces every five minutes.
+const NEIGHBOUR_LASTS: Duration = Duration::from_secs(1800);
+/// A home has few.
+const NEIGHBOURS_MAX: usize = 256;
+
 /// A socket and where it writes to.
 struct Door {
     interface: Interface,
@@ -76,6 +81,8 @@ struct State {
     last: HashMap<InfoHash, Instant>,
     /// To be announced at once: new searches, and torrents of ours a neighbour asked for.
     urgent: Vec<InfoHash>,
+    /// Machines of the home that were heard, and when.
+    neighbours: HashMap<IpAddr, Instant>,
 }
 
 impl Lsd {
@@ -99,6 +106,23 @@ impl Lsd {
             self.wake.notify_one();
         }
         receiver
+    }
+
+    /// Machines of the home that were heard in the last half hour.
+    pub(super) fn neighbours(&self) -> usize {
+        let state = self.state();
+        let lately = |at: &&Instant| at.elapsed() < NEIGHBOUR_LASTS;
+        state.neighbours.values().filter(lately).count()
+    }
+
+    fn greet(&self, from: IpAddr) {
+        let neighbours = &mut self.state().neighbours;
+        if neighbours.len() >= NEIGHBOURS_MAX && !neighbours.contains_key(&from) {
+            neighbours.retain(|_, at| at.elapsed() < NEIGHBOUR_LASTS);
+        }
+        if neighbours.len() < NEIGHBOURS_MAX || neighbours.contains_key(&from) {
+            neighbours.insert(from, Instant::now());
+        }
     }
 
     pub(super) fn interfaces(&self) -> usize {
@@ -195,6 +219,7 @@ fn heard(room: &Room, lsd: &Lsd, datagram: &[u8], from: SocketAddr) {
     if message.cookie.as_deref() == Some(&lsd.cookie) {
         return;
     }
+    lsd.greet(from.ip());
     let mut peer = from;
     peer.set_port(message.port);
     for ih in message.infohashes {
