@@ -152,6 +152,27 @@ fn a_file_is_known_by_its_hint_under_any_name() {
     assert_eq!(strangers.guesses(9), []);
 }
 
+#[test]
+fn a_hybrids_roots_are_hints_when_its_tree_fits_its_files() {
+    let hybrid = |first_length: usize| {
+        let leaf = |length: usize, root: char| {
+            let root = root.to_string().repeat(32);
+            format!("d0:d6:lengthi{length}e11:pieces root32:{root}ee")
+        };
+        let (first, second) = (leaf(first_length, 'p'), leaf(9, 'q'));
+        let tree = format!("d1:ad1:b{first}e1:c{second}e");
+        let files = "ld6:lengthi5e4:pathl1:a1:beed4:attr1:p6:lengthi16379e4:pathl1:peed6:lengthi9e4:pathl1:ceee";
+        let hashes = "0".repeat(40);
+        let raw = format!(
+            "d9:file tree{tree}5:files{files}12:meta versioni2e4:name1:x12:piece lengthi16384e6:pieces40:{hashes}e"
+        );
+        let info = parse_info(raw.as_bytes()).expect("a good torrent");
+        info.files.iter().map(|file| file.hint).collect::<Vec<_>>()
+    };
+    assert_eq!(hybrid(5), [Some([b'p'; 20]), None, Some([b'q'; 20])]);
+    assert_eq!(hybrid(6), [None; 3], "another torrent's tree");
+}
+
 proptest! {
     /// Whatever was done to the files: no guess is out of bounds, and files that stayed are found wherever they went.
     #[test]

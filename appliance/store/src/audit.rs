@@ -6,7 +6,7 @@ use crate::{
     Error,
     core::Core,
     locks::Lock,
-    sites,
+    rows, sites,
     tables::{DEAD, NAMES, PIECES, Piece, SEGMENTS, Seat},
 };
 
@@ -25,12 +25,12 @@ impl Core {
     pub fn audit(&self) -> Result<Audit, Error> {
         let mut audit = Audit::default();
         let mut refs: HashMap<[u8; 20], u32> = HashMap::new();
-        let mut rows = Vec::new();
+        let mut all = Vec::new();
         self.each_site(None, |site| {
-            rows.push(site);
+            all.push(site);
             true
         })?;
-        for site in rows {
+        for site in all {
             let (hashes, have) = self
                 .state
                 .read(|txn| Ok((sites::hashes(txn, &site)?, sites::have(txn, &site)?)))?;
@@ -57,6 +57,7 @@ impl Core {
         }
         let seats = self.audit_pieces(&refs, &mut audit)?;
         self.audit_segments(&seats, &mut audit)?;
+        audit.faults.append(&mut self.state.read(rows::faults)?);
         Ok(audit)
     }
 

@@ -2,9 +2,9 @@
 
 use std::{
     fmt::Debug,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Mutex,
     time::Duration,
@@ -104,6 +104,10 @@ impl Disk for Folders {
             .write(writable)
             .create(create && writable)
             .open(path)?;
+        if place == Place::State && writable {
+            // Hashes of passwords and sessions are nobody else's; a file system without such rights has no others.
+            let _ = file.set_permissions(Permissions::from_mode(0o600));
+        }
         if place == Place::Content {
             // Reads are a cell here and a cell there: read-ahead would fetch megabytes nobody asked for.
             let _ = rustix::fs::fadvise(&file, 0, None, Advice::Random);

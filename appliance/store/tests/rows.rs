@@ -190,6 +190,13 @@ fn a_subscription_comes_back_as_it_was_and_looks_cost_no_write() {
     (wanted.paused, wanted.failures) = (false, 1);
     store = again(store, dir.path());
     assert_eq!(store.subscription(&row.id).expect("reads"), Some(wanted));
+    // Whoever took a row out of its turns (paused) keeps it out.
+    store
+        .set_due_targets(TargetWork::Refresh, &[(row.id, u64::MAX)])
+        .expect("set");
+    let renamed = store.change_subscription(&row.id, |row| row.title = "other".into());
+    assert!(renamed.expect("changed"));
+    assert_eq!(store.due_targets(TargetWork::Refresh, 9, 9).expect("due"), []);
     store.remove_subscription(&row.id).expect("removed");
     assert_eq!(store.due_targets(TargetWork::Refresh, 9, 9).expect("due"), []);
     assert!(!store.change_subscription(&row.id, looked).expect("no error"));
@@ -311,6 +318,54 @@ fn an_account_goes_with_its_sessions_and_tokens() {
     assert_eq!(store.session(&[2; 32]).expect("reads"), None);
     store.remove_api_token(&[2; 32]).expect("removed");
     assert_eq!(store.api_tokens().expect("rows"), []);
+}
+
+#[test]
+fn only_the_box_itself_reads_the_files_with_passwords() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = quick_folder();
+    let store = open(dir.path());
+    store.put_account(&account("ann", Role::Owner)).expect("put");
+    store.tick(1).expect("ticks");
+    for file in ["state.redb", "state-copy.redb"] {
+        let data = std::fs::metadata(dir.path().join("state").join(file)).expect("there");
+        assert_eq!(data.permissions().mode() & 0o777, 0o600, "{file}");
+    }
+}
+
+#[test]
+fn visited_records_give_way_oldest_first_and_others_never() {
+    let dir = quick_folder();
+    let store = open(dir.path());
+    let item = |no: u64| Mutable {
+        key: proto::key::PublicKey(
+            [&no.to_be_bytes()[..], &[0; 24]]
+                .concat()
+                .try_into()
+                .expect("32 bytes"),
+        ),
+        salt: vec![],
+        seq: 1,
+        value: b"i1e".to_vec(),
+        sig: [0; 64],
+    };
+    store.put_record(&item(99_999), Owner::Followed, 1).expect("put");
+    for no in 0..10_001 {
+        store.put_record(&item(no), Owner::Visited, 10 + no).expect("put");
+        if no == 10 {
+            store
+                .record_checked(&item(3).target(), true, 1, 50_000)
+                .expect("noted");
+            store.tick(1_000).expect("ticks");
+        }
+    }
+    let there = |no: u64| store.record(&item(no).target()).expect("reads").is_some();
+    assert!(
+        !there(0) && !there(500),
+        "the oldest five hundred and what was too many"
+    );
+    assert!(there(501) && there(10_000) && there(99_999));
+    assert!(there(3), "looked for lately");
 }
 
 #[test]

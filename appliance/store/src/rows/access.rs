@@ -170,7 +170,7 @@ impl Store {
     }
 }
 
-fn read_account(name: &[u8], raw: &[u8]) -> Result<Account, Error> {
+pub(super) fn read_account(name: &[u8], raw: &[u8]) -> Result<Account, Error> {
     let read = |raw: &mut Row| {
         let role = if raw.byte()? == 1 {
             Role::Owner

@@ -1,8 +1,10 @@
 //! The rows of what the household follows and of who may manage the box. In reading order: `encode` (how values are
 //! written), `deed` (a transaction the copy follows), `looks` (what may be lost), `records`, `record_row`,
-//! `subscriptions`, `subscription_row`, `petnames`, `access`, `passes`, `dht_items`.
+//! `subscriptions`, `subscription_row`, `petnames`, `access`, `passes`, `dht_items`,
+//! `audit`.
 
 mod access;
+mod audit;
 mod deed;
 mod dht_items;
 mod encode;
@@ -19,6 +21,7 @@ pub use dht_items::DhtItem;
 pub use record_row::{Conflict, Owner, PutOutcome, RecordRow, Version};
 pub use subscription_row::{Subscription, VersionState};
 
+pub(crate) use audit::faults;
 pub(crate) use deed::Touched;
 pub(crate) use looks::{Looks, write_looks};
 

@@ -61,7 +61,7 @@ impl Pass {
         out
     }
 
-    fn decode(key: &[u8], raw: &[u8]) -> Result<Self, Error> {
+    pub fn decode(key: &[u8], raw: &[u8]) -> Result<Self, Error> {
         let read = |raw: &mut Row| {
             let (since, used) = (raw.u64()?, raw.u64()?);
             Some(Self {

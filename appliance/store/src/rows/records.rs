@@ -304,10 +304,12 @@ fn put_stored(deed: &mut Deed<'_>, target: &Target, stored: &Stored) -> Result<(
         deed.put(VISITED_RECORDS, key, &stored.encode())?;
         give_way(deed, key)
     } else {
+        if deed.get(RECORDS, key)?.is_none() {
+            deed.remove(VISITED_RECORDS, key)?;
+            due_at_once(deed.txn, TargetWork::RecordPut, *target)?;
+        }
         let what = "addresses that are followed or your own";
-        deed.put_within(RECORDS, key, &stored.encode(), RECORDS_MAX, what)?;
-        deed.remove(VISITED_RECORDS, key)?;
-        due_at_once(deed.txn, TargetWork::RecordPut, *target)
+        deed.put_within(RECORDS, key, &stored.encode(), RECORDS_MAX, what)
     }
 }
 

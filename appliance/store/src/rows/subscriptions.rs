@@ -129,9 +129,11 @@ fn read(txn: &ReadTransaction, id: Target, raw: &[u8]) -> Result<Subscription, E
 
 fn put(deed: &mut Deed<'_>, row: &Subscription) -> Result<(), Error> {
     let (key, value) = (&row.id.0[..], row.encode());
+    if deed.get(SUBSCRIPTIONS, key)?.is_none() {
+        due_at_once(deed.txn, TargetWork::Refresh, row.id)?;
+    }
     deed.put_within(SUBSCRIPTIONS, key, &value, SUBSCRIPTIONS_MAX, "subscriptions")?;
-    drop_look(deed, Kind::Subscription, key)?;
-    due_at_once(deed.txn, TargetWork::Refresh, row.id)
+    drop_look(deed, Kind::Subscription, key)
 }
 
 fn within(mut row: Subscription) -> Result<Subscription, Error> {
