@@ -161,7 +161,8 @@ fn a_hybrids_roots_are_hints_when_its_tree_fits_its_files() {
         };
         let (first, second) = (leaf(first_length, 'p'), leaf(9, 'q'));
         let tree = format!("d1:ad1:b{first}e1:c{second}e");
-        let files = "ld6:lengthi5e4:pathl1:a1:beed4:attr1:p6:lengthi16379e4:pathl1:peed6:lengthi9e4:pathl1:ceee";
+        let files =
+            "ld6:lengthi5e4:pathl1:a1:beed4:attr1:p6:lengthi16379e4:pathl1:peed6:lengthi9e4:pathl1:ceee";
         let hashes = "0".repeat(40);
         let raw = format!(
             "d9:file tree{tree}5:files{files}12:meta versioni2e4:name1:x12:piece lengthi16384e6:pieces40:{hashes}e"

@@ -1,7 +1,7 @@
 //! What must hold of rows: for [`Store::audit`](crate::Store::audit).
 
 use proto::id::Target;
-use redb::{ReadTransaction, ReadableTable};
+use redb::ReadTransaction;
 
 use super::{
     access::read_account,
