@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import dedupe  # noqa: E402
+import dht  # noqa: E402
 import granary  # noqa: E402
 import many  # noqa: E402
 import measure  # noqa: E402
@@ -52,7 +53,7 @@ def run_job(name, args, ours, work, results):
     if name == "store":
         own_program([args.store_bench, work], results)
     elif name == "dht":
-        own_program([args.binary, "bench", "dht"], results)
+        dht.run(ours, args.repetitions, results)
     elif name == "web":
         web.run(ours, work, args.repetitions, args.seconds, results)
     elif name == "torrent":

@@ -17,7 +17,7 @@ enum What {
         /// Nodes
         #[arg(long, default_value_t = 64)]
         nodes: usize,
-        /// Announces, each followed by a lookup
+        /// Puts of immutable items, of mutable ones, and announces: so many each, each followed by a lookup
         #[arg(long, default_value_t = 200)]
         ops: usize,
         /// Nodes that fall silent after the net has formed, in percent

@@ -2,6 +2,7 @@
 //! and asserts what it promises.
 
 mod formats;
+mod items;
 mod names;
 mod web;
 mod wire;
@@ -17,6 +18,8 @@ pub const TARGETS: &[Target] = &[
     target("spelling", names::spellings, names::spelling),
     target("krpc", wire::datagrams, wire::krpc),
     target("dht", wire::datagrams, wire::dht),
+    target("record", items::files, items::file),
+    target("item", items::answers, items::item),
     target("peer", wire::messages, wire::peer),
     target("extension", wire::extensions, wire::extension),
     target("mse", wire::encrypted, wire::mse),

@@ -1,39 +1,47 @@
 //! A net of our nodes in one process, measured: what `granary bench dht` prints. Real sockets on loopback, the same code
 //! path as a home's node, only without a store and with the limits per source lifted, since all share one address.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use proto::{dht::limits, id::InfoHash};
+use proto::{
+    dht::limits,
+    id::InfoHash,
+    record::{Mutable, torrent_value},
+    secret::SecretKey,
+};
 use serde::Serialize;
 use tokio::{net::UdpSocket, time::Instant};
 
-use super::{Config, Dht, Error};
+use super::{Config, Dht, Error, Item};
 use crate::tasks::Tasks;
 
 const UP_DEADLINE: Duration = Duration::from_secs(30);
 const OP_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Milliseconds unless the name says otherwise.
+/// Milliseconds unless the name says otherwise; for each kind of operation `<kind>_p50` and `<kind>_p99`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     #[serde(rename = "impl")]
     pub implementation: &'static str,
     pub nodes: usize,
+    pub ops: usize,
     /// Nodes that were there when the net formed and then fell silent, in percent.
     pub dead_percent: usize,
     pub testnet_up_s: f64,
-    pub announce_p50: f64,
-    pub announce_p99: f64,
-    /// Until the first peer is told.
-    pub get_peers_p50: f64,
-    pub get_peers_p99: f64,
-    /// Until the lookup ends.
-    pub get_peers_end_p50: f64,
-    pub get_peers_end_p99: f64,
+    /// `put_imm`, `get_imm`, `put_mut`, `get_mut`, `announce`, `get_peers` (until the first peer is told) and
+    /// `get_peers_end` (until the lookup ends).
+    #[serde(flatten)]
+    pub times: BTreeMap<String, f64>,
+    /// CPU of all nodes together per put or get of an item, of both kinds and of each; of an announce or lookup of peers.
     pub cpu_ms_per_op_allnodes: f64,
+    pub cpu_ms_per_imm_op: f64,
+    pub cpu_ms_per_mut_op: f64,
+    pub cpu_ms_per_peers_op: f64,
+    #[serde(rename = "rss_per_node_MiB")]
     pub rss_per_node_mib: f64,
-    /// Share of lookups that found the announced peer.
+    /// Share of lookups that found what was put before.
     pub ok_frac: f64,
+    /// Nodes that confirmed an announce or put, on average.
     pub stored_mean: f64,
 }
 
@@ -82,7 +90,7 @@ pub fn config(first: Option<SocketAddr>) -> Config {
     }
 }
 
-/// `ops` announces, each followed by one lookup from another node.
+/// `ops` puts of each kind, each followed by one lookup from another node.
 pub async fn run(count: usize, ops: usize, dead_percent: usize) -> Result<Report, Error> {
     let tasks = Tasks::new();
     let (rss, started) = (rss_mib(), Instant::now());
@@ -90,55 +98,124 @@ pub async fn run(count: usize, ops: usize, dead_percent: usize) -> Result<Report
     let testnet_up_s = started.elapsed().as_secs_f64();
     let rss_per_node_mib = (rss_mib() - rss) / (count + 2) as f64;
     let graves = bury(&net, count * dead_percent / 100).await;
-    let (writer, reader) = (&net.nodes[count].0, &net.nodes[count + 1].0);
-
-    let mut times = [Vec::new(), Vec::new(), Vec::new()];
-    let (mut found, mut stored, cpu) = (0, 0, cpu_ms());
+    let mut series = Series {
+        writer: net.nodes[count].0.clone(),
+        reader: net.nodes[count + 1].0.clone(),
+        times: BTreeMap::new(),
+        found: 0,
+        stored: 0,
+    };
+    let (before, mut cpu) = (cpu_ms(), Vec::new());
     for n in 0..ops {
-        let ih = InfoHash(rand::random());
-        let port = 40_000 + (n % 20_000) as u16;
-        let begun = Instant::now();
-        stored += tokio::time::timeout(OP_DEADLINE, writer.announce(ih, port))
-            .await
-            .unwrap_or(0);
-        times[0].push(begun.elapsed());
-
-        let begun = Instant::now();
-        let mut peers = reader.get_peers(ih);
-        let mut first = None;
-        while let Ok(Some(batch)) = tokio::time::timeout(OP_DEADLINE, peers.recv()).await {
-            if batch.iter().any(|peer| peer.port() == port) {
-                first.get_or_insert(begun.elapsed());
-            }
-        }
-        times[1].extend(first);
-        times[2].push(begun.elapsed());
-        found += usize::from(first.is_some());
+        series.immutable(n).await;
     }
-    let cpu_ms_per_op_allnodes = (cpu_ms() - cpu) / (2 * ops).max(1) as f64;
+    cpu.push(cpu_ms());
+    let secret = SecretKey::from_seed(rand::random());
+    for n in 0..ops {
+        series.mutable(&secret, n).await;
+    }
+    cpu.push(cpu_ms());
+    for n in 0..ops {
+        series.peers(n).await;
+    }
+    cpu.push(cpu_ms());
     drop(graves);
     tasks.stop(Duration::from_secs(5)).await;
-    let [
-        [announce_p50, announce_p99],
-        [get_peers_p50, get_peers_p99],
-        [get_peers_end_p50, get_peers_end_p99],
-    ] = times.map(|mut times| [0.5, 0.99].map(|part| quantile(&mut times, part)));
+    let per_op = |from: f64, to: f64, kinds: usize| rounded((to - from) / (2 * kinds * ops).max(1) as f64);
+    let all = (3 * ops).max(1) as f64;
     Ok(Report {
         implementation: "granary",
         nodes: count,
+        ops,
         dead_percent,
-        testnet_up_s,
-        announce_p50,
-        announce_p99,
-        get_peers_p50,
-        get_peers_p99,
-        get_peers_end_p50,
-        get_peers_end_p99,
-        cpu_ms_per_op_allnodes,
-        rss_per_node_mib,
-        ok_frac: found as f64 / ops.max(1) as f64,
-        stored_mean: stored as f64 / ops.max(1) as f64,
+        testnet_up_s: rounded(testnet_up_s),
+        cpu_ms_per_op_allnodes: per_op(before, cpu[1], 2),
+        cpu_ms_per_imm_op: per_op(before, cpu[0], 1),
+        cpu_ms_per_mut_op: per_op(cpu[0], cpu[1], 1),
+        cpu_ms_per_peers_op: per_op(cpu[1], cpu[2], 1),
+        rss_per_node_mib: rounded(rss_per_node_mib),
+        ok_frac: series.found as f64 / all,
+        stored_mean: rounded(series.stored as f64 / all),
+        times: series.quantiles(),
     })
+}
+
+/// One node puts, another one looks for it.
+struct Series {
+    writer: Dht,
+    reader: Dht,
+    times: BTreeMap<&'static str, Vec<Duration>>,
+    found: usize,
+    stored: usize,
+}
+
+impl Series {
+    async fn immutable(&mut self, n: usize) {
+        let text = format!("value {n} {}", std::process::id());
+        let item = Item::Immutable(format!("{}:{text}", text.len()).into_bytes());
+        self.item(item, ["put_imm", "get_imm"], b"", Instant::now()).await;
+    }
+
+    /// Signing belongs to the put.
+    async fn mutable(&mut self, secret: &SecretKey, n: usize) {
+        let (salt, begun) = (format!("salt {n}"), Instant::now());
+        let value = torrent_value(&InfoHash([n as u8; 20]));
+        if let Ok(item) = Mutable::sign(secret, salt.as_bytes(), 1, &value) {
+            let item = Item::Mutable(item);
+            self.item(item, ["put_mut", "get_mut"], salt.as_bytes(), begun)
+                .await;
+        }
+    }
+
+    async fn item(&mut self, item: Item, [put, get]: [&'static str; 2], salt: &[u8], begun: Instant) {
+        let target = item.target();
+        self.stored += self.writer.put_item(item.clone(), None).await.stored;
+        self.took(put, begun);
+        let begun = Instant::now();
+        let got = self.reader.get_item(target, salt, None).await;
+        self.took(get, begun);
+        self.found += usize::from(got.item == Some(item));
+    }
+
+    async fn peers(&mut self, n: usize) {
+        let ih = InfoHash(rand::random());
+        let port = 40_000 + (n % 20_000) as u16;
+        let begun = Instant::now();
+        let announce = tokio::time::timeout(OP_DEADLINE, self.writer.announce(ih, port));
+        self.stored += announce.await.unwrap_or(0);
+        self.took("announce", begun);
+
+        let begun = Instant::now();
+        let mut peers = self.reader.get_peers(ih);
+        let mut found = false;
+        while let Ok(Some(batch)) = tokio::time::timeout(OP_DEADLINE, peers.recv()).await {
+            if !found && batch.iter().any(|peer| peer.port() == port) {
+                self.took("get_peers", begun);
+                found = true;
+            }
+        }
+        self.took("get_peers_end", begun);
+        self.found += usize::from(found);
+    }
+
+    fn took(&mut self, kind: &'static str, begun: Instant) {
+        self.times.entry(kind).or_default().push(begun.elapsed());
+    }
+
+    fn quantiles(self) -> BTreeMap<String, f64> {
+        let mut all = BTreeMap::new();
+        for (kind, mut times) in self.times {
+            for (name, part) in [("p50", 0.5), ("p99", 0.99)] {
+                all.insert(format!("{kind}_{name}"), rounded(quantile(&mut times, part)));
+            }
+        }
+        all
+    }
+}
+
+/// To thousandths: more digits would only pretend.
+fn rounded(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }
 
 /// Stops the first `count` nodes and holds their ports with sockets that never answer.

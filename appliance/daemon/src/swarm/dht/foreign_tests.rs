@@ -1,5 +1,4 @@
-//! Other implementations in one net with ours: libtorrent (2-byte transaction ids), bittorrent-dht of npm, and mainline
-//! (answers 4-byte transaction ids only). The two scripts lie in `tests/interop/`; `tests/setup.sh` installs what they need.
+//! Other implementations in one net with ours: libtorrent (2-byte transaction ids) and bittorrent-dht of npm. The two scripts lie in `tests/interop/`; `tests/setup.sh` installs what they need.
 
 use std::{net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
@@ -126,7 +125,7 @@ fn npm_modules() -> PathBuf {
 }
 
 /// Asks until the peer is found: foreign announces take their time.
-async fn finds(dht: &Dht, ih: InfoHash, peer: SocketAddr) {
+pub async fn finds(dht: &Dht, ih: InfoHash, peer: SocketAddr) {
     let found = async {
         while !find(dht, ih).await.contains(&peer) {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -135,7 +134,7 @@ async fn finds(dht: &Dht, ih: InfoHash, peer: SocketAddr) {
     timeout(DEADLINE, found).await.expect("our node finds the peer");
 }
 
-fn hash(n: u8) -> InfoHash {
+pub fn hash(n: u8) -> InfoHash {
     InfoHash([n.wrapping_mul(37); 20])
 }
 
@@ -196,47 +195,4 @@ async fn foreign_nodes_keep_our_announces() {
         finds(&other, ih, SocketAddr::from(([127, 0, 0, 1], 7_100))).await;
         assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[allow(deprecated)] // The blocking calls are what works without another runtime.
-async fn mainline_and_we_find_each_others_peers() {
-    let tasks = Tasks::new();
-    let testnet = mainline::Testnet::builder(6).build().expect("a net on loopback");
-    let router: SocketAddr = testnet.bootstrap[0].parse().expect("an address");
-    let ours = Dht::start_with(bench::config(Some(router)), None, &tasks)
-        .await
-        .expect("started");
-    let target = |ih: InfoHash| mainline::Id::from_bytes(ih.0).expect("20 bytes");
-
-    let announced = hash(20);
-    let (done, wait) = tokio::sync::oneshot::channel();
-    let node = testnet.nodes[4].clone();
-    std::thread::spawn(move || done.send(node.announce_peer(target(announced), Some(7020)).is_ok()));
-    assert!(
-        timeout(DEADLINE, wait).await.expect("in time").expect("it ran"),
-        "mainline announces"
-    );
-    finds(&ours, announced, SocketAddr::from(([127, 0, 0, 1], 7020))).await;
-
-    let stored = async {
-        while ours.announce(hash(21), 7021).await < 4 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(DEADLINE, stored)
-        .await
-        .expect("mainline nodes store ours");
-    let (done, wait) = tokio::sync::oneshot::channel();
-    let node = testnet.nodes[2].clone();
-    std::thread::spawn(move || {
-        let peers: Vec<_> = node.get_peers(target(hash(21))).flatten().collect();
-        done.send(peers)
-    });
-    let peers = timeout(DEADLINE, wait).await.expect("in time").expect("it ran");
-    assert!(
-        peers.contains(&"127.0.0.1:7021".parse().expect("address")),
-        "{peers:?}"
-    );
-    assert!(tasks.stop(Duration::from_secs(5)).await.is_empty());
 }

@@ -12,6 +12,8 @@ mod bootstrap;
 mod foreign_tests;
 #[cfg(test)]
 mod item_tests;
+#[cfg(test)]
+mod mainline_tests;
 mod memory;
 #[cfg(test)]
 mod net_tests;

@@ -69,8 +69,8 @@ async fn dead_nodes_hold_nobody_up() {
     let report = bench::run(20, 10, 30).await.expect("ran");
     assert_eq!(report.ok_frac, 1.0, "{report:?}");
     assert!(
-        report.get_peers_end_p99 < 1_500.0,
-        "no lookup waits for a full timeout: {report:?}"
+        report.times.values().all(|ms| *ms < 1_500.0),
+        "no job waits for a full timeout: {report:?}"
     );
 }
 

@@ -14,6 +14,7 @@ pub use decode::decode;
 pub use encode::{compact_nodes, error};
 
 use super::id::{Contact, Family, Id};
+use crate::{id::Target, key::PublicKey, record::immutable_target};
 
 /// Longest transaction id we answer; libtorrent uses 2 bytes, mainline 4.
 pub const TID_MAX: usize = 20;
@@ -185,6 +186,16 @@ impl<'a> Message<'a> {
             read_only: false,
             canonical: true,
             extra: Vec::new(),
+        }
+    }
+}
+
+impl Put<'_> {
+    /// Where it belongs.
+    pub fn target(&self) -> Target {
+        match &self.signed {
+            None => immutable_target(self.v),
+            Some(signed) => Target(PublicKey(*signed.key).target(signed.salt)),
         }
     }
 }

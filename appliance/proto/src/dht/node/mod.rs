@@ -263,15 +263,13 @@ impl Node {
         }
         self.stats.queries_out.count(ask.method());
         let asks_item = matches!(ask, Ask::Get { .. });
-        let mut message = Message::new(
-            &tid,
-            Body::Query(Query {
-                id,
-                ask,
-                want,
-                extra: Vec::new(),
-            }),
-        );
+        let target = match &ask {
+            Ask::Put(put) => Some([&b"20:"[..], &put.target().0].concat()),
+            _ => None,
+        };
+        // BEP 44 knows no target in a put, but nodes of the mainline library take no put without it.
+        let extra = target.iter().map(|raw| (&b"target"[..], &raw[..])).collect();
+        let mut message = Message::new(&tid, Body::Query(Query { id, ask, want, extra }));
         message.version = Some(&self.config.version);
         message.read_only = self.config.read_only;
         let mut datagram = message.encode();
