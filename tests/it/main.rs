@@ -5,6 +5,7 @@ mod commands;
 mod dedupe;
 mod dht;
 mod ends;
+mod feeds;
 mod foreign;
 mod harness_works;
 mod headers;

@@ -29,6 +29,7 @@ struct Shelf {
 impl Parts {
     pub async fn list(&self) -> Result<Vec<View>, Error> {
         let known = self.links_known().clone();
+        let house = self.house().await?.quota_bytes;
         let read = self.db.run(move |store| {
             let mut rows = Vec::new();
             loop {
@@ -56,7 +57,7 @@ impl Parts {
         let names: HashMap<String, String> = names.into_iter().map(|(name, to)| (to, name)).collect();
         let mut views: Vec<View> = shelves
             .into_iter()
-            .map(|(row, shelf)| self.show(row, shelf, &names))
+            .map(|(row, shelf)| self.show(row, shelf, &names, house))
             .collect();
         views.sort_by_cached_key(|view| called(view).to_lowercase());
         Ok(views)
@@ -65,6 +66,7 @@ impl Parts {
     pub async fn view(&self, id: Target) -> Result<View, Error> {
         let row = self.row(id).await?;
         let known = self.links_known().get(&id).copied();
+        let house = self.house().await?.quota_bytes;
         let read = self.db.run(move |store| {
             let due = store.due_targets(TargetWork::Refresh, u64::MAX, DUE_MAX)?;
             let next = due
@@ -76,15 +78,21 @@ impl Parts {
         });
         let (row, shelf, names) = read.await?;
         let names = names.into_iter().map(|(name, to)| (to, name)).collect();
-        Ok(self.show(row, shelf, &names))
+        Ok(self.show(row, shelf, &names, house))
     }
 
-    fn show(&self, row: Subscription, shelf: Shelf, names: &HashMap<String, String>) -> View {
+    /// `house`: the limit of those that have none of their own.
+    fn show(&self, row: Subscription, shelf: Shelf, names: &HashMap<String, String>, house: u64) -> View {
+        let limit = if row.quota_bytes == 0 {
+            house
+        } else {
+            row.quota_bytes
+        };
         if let Some(link) = shelf.link {
             self.links_known().insert(row.id, link);
         }
         let now = self.clock.now_secs();
-        let facts = facts(&row, &shelf, now);
+        let facts = facts(&row, &shelf, limit, now);
         let state = State::of(&facts);
         let site = shelf.newest.as_ref().or(shelf.whole.as_ref());
         let fetched = versions::coming(&row).map(|(ih, _)| ih).or(row.whole);
@@ -142,13 +150,17 @@ pub fn noted_link(store: &Store, id: &Target) -> Result<Option<Target>, store::E
     Ok(noted.and_then(|raw| raw.as_ref().try_into().ok().map(Target)))
 }
 
-fn facts(row: &Subscription, shelf: &Shelf, now: u64) -> Facts {
+fn facts(row: &Subscription, shelf: &Shelf, limit: u64, now: u64) -> Facts {
     let coming = versions::coming(row);
     let known = shelf.newest.as_ref();
     let asking = match (coming, known) {
-        (Some((_, VersionState::Asking)), Some(site)) => Some(site.total),
+        // A smaller one is about to be fetched without a question.
+        (Some((_, VersionState::Asking)), Some(site)) if site.total > limit => Some(site.total),
         _ => None,
     };
+    let meaning = shelf.record.as_ref().map(|record| record.item.meaning());
+    // The record was seen before the first look of this subscription, by a preview or a visit.
+    let begins = row.versions.is_empty() && matches!(meaning, Some(Meaning::Torrent(_)));
     // Whole, but not noticed yet, is no 100 %: readers still get the version before.
     let share = |site: &SiteRow| percent(site.held.into(), site.pieces.into()).min(99);
     Facts {
@@ -156,14 +168,11 @@ fn facts(row: &Subscription, shelf: &Shelf, now: u64) -> Facts {
         paused: row.paused,
         seen: shelf.record.is_some() || !row.versions.is_empty(),
         asking,
-        fetching: coming.map(|_| known.map_or(0, share)),
+        fetching: (coming.is_some() || begins).then(|| known.map_or(0, share)),
         last_heard: row.last_heard,
         last_checked: row.last_checked.min(now),
         failures: row.failures,
-        not_a_site: shelf
-            .record
-            .as_ref()
-            .is_some_and(|record| !matches!(record.item.meaning(), Meaning::Torrent(_))),
+        not_a_site: meaning.is_some_and(|meaning| !matches!(meaning, Meaning::Torrent(_))),
     }
 }
 
