@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use proto::{
-    feed::due::{self, Past},
+    feed::{
+        due::{self, Past},
+        state::SILENT_LOOKS,
+    },
     id::{InfoHash, Target},
     key::PublicKey,
     name::Address,
@@ -277,11 +280,15 @@ fn note(row: &mut Subscription, found: &Found, now: u64) -> bool {
         row.trouble.clone_from(&found.trouble);
     }
     match found.heard {
-        Heard::Record { publisher } => {
-            row.last_checked = now;
+        Heard::Record { publisher } if publisher || row.last_heard == 0 => {
+            (row.last_checked, row.last_heard) = (now, now);
             row.failures = 0;
-            if publisher || row.last_heard == 0 {
-                row.last_heard = now;
+        }
+        Heard::Record { .. } => {
+            row.last_checked = now;
+            // The network had lost the record, and what it has now is what this box put back.
+            if row.failures > 0 {
+                row.failures = row.failures.max(SILENT_LOOKS);
             }
         }
         Heard::Nobody => {
@@ -331,8 +338,14 @@ mod tests {
         assert_eq!(row.last_heard, NOW, "the first time counts in any case");
         note(&mut row, &heard(Heard::Record { publisher: false }), NOW + 9);
         assert_eq!((row.last_heard, row.last_checked), (NOW, NOW + 9));
-        note(&mut row, &heard(Heard::Record { publisher: true }), NOW + 10);
-        assert_eq!(row.last_heard, NOW + 10);
+        note(&mut row, &heard(Heard::Nobody), NOW + 10);
+        note(&mut row, &heard(Heard::Record { publisher: false }), NOW + 11);
+        assert!(
+            row.failures >= SILENT_LOOKS,
+            "we put back what the network had lost"
+        );
+        note(&mut row, &heard(Heard::Record { publisher: true }), NOW + 12);
+        assert_eq!((row.last_heard, row.failures), (NOW + 12, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use crate::site::listing::size;
 
 /// So many looks in a row without a record, and the publisher counts as silent; one alone may be our own line.
-const SILENT_LOOKS: u32 = 2;
+pub const SILENT_LOOKS: u32 = 2;
 
 /// A publisher of whom there was no sign for so long is silent even though the record is found: we keep it alive. A week
 /// is no pause of a computer that sleeps at night, and time enough to see a put that was not ours.
