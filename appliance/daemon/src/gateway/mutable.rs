@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use hyper::StatusCode;
 use proto::{
     id::{InfoHash, Target},
-    name::Address,
+    name::{Address, TLD},
 };
 use tokio::time::Instant;
 
@@ -33,7 +34,7 @@ const RELOAD: Duration = Duration::from_millis(1500);
 /// How long after silence the next request asks again.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// What links with a key and an infohash said: the infohash is shown while the network is silent about the key.
+/// What links with a key and an infohash said: the infohash is opened while the network is silent about the key.
 #[derive(Default)]
 pub struct Fallbacks(Mutex<HashMap<Target, Fallback>>);
 
@@ -91,7 +92,7 @@ pub async fn serve<S: SiteSource>(
         address => address,
     };
     let mut visit = Visit::new(shared, ask, InfoHash([0; 20]), wall, base);
-    let mut shown = match resolve(shared, ask, &address, visit.until).await {
+    let mut shown = match resolve(shared, ask, &address, visit.until, (wall, raw)).await {
         Ok(shown) => shown,
         Err(reply) => return *reply,
     };
@@ -130,6 +131,7 @@ async fn resolve<S: SiteSource>(
     ask: &Ask<'_>,
     address: &Address,
     until: Instant,
+    place: (Wall, &str),
 ) -> Result<Shown, Box<Reply>> {
     let fallback = shared.fallbacks.get(address);
     let was_silent = |one: &Fallback| one.silent_since.is_some_and(|since| since.elapsed() < SILENCE);
@@ -147,11 +149,7 @@ async fn resolve<S: SiteSource>(
     }
     let err = match shared.shelf.source().current(address, local, until).await {
         Ok(current) => {
-            return Ok(Shown {
-                current,
-                old: None,
-                fallback: false,
-            });
+            return Ok(Shown { current, old: None });
         }
         Err(err) => err,
     };
@@ -160,7 +158,7 @@ async fn resolve<S: SiteSource>(
         if !silent_now {
             shared.fallbacks.silent(target);
         }
-        return Ok(from_link(address, one.infohash));
+        return Err(Box::new(to_infohash(one.infohash, ask, place)));
     }
     Err(Box::new(match err {
         Error::NoRecord(_) if stop => error_page::stopped(ask.path()).reply(ask),
@@ -170,21 +168,17 @@ async fn resolve<S: SiteSource>(
     }))
 }
 
-fn from_link(address: &Address, infohash: InfoHash) -> Shown {
-    let current = Current {
-        infohash,
-        address: address.clone(),
-        record: None,
-        link: None,
-        stale: true,
-        newer: None,
-        age_secs: 0,
+/// To the infohash's own place, never shown under the key's: anybody can make a link that names a key and a torrent of
+/// somebody else's, whose scripts would run in the key's origin.
+fn to_infohash(ih: InfoHash, ask: &Ask<'_>, (wall, raw): (Wall, &str)) -> Reply {
+    let query = ask.parts.uri.query().map(|query| format!("?{query}"));
+    let below = format!("{raw}{}", query.unwrap_or_default());
+    let own = Address::Torrent(ih).host(TLD).filter(|_| wall == Wall::Host);
+    let to = match own {
+        Some(host) => format!("http://{host}{below}"),
+        None => format!("/btih/{ih}{below}"),
     };
-    Shown {
-        current,
-        old: None,
-        fallback: true,
-    }
+    reply::redirect(StatusCode::FOUND, &to)
 }
 
 /// The version that `?btlink-version=` names, by infohash or number: one of the address's own only, so that no link can show

@@ -271,7 +271,7 @@ async fn a_person_sees_what_is_asked_and_what_was_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_link_with_both_shows_its_infohash_until_the_key_answers() {
+async fn a_link_with_both_leads_to_its_infohash_until_the_key_answers() {
     let house = House::start(two_versions()).await;
     let address = house.source.known.publish(9, b"", NEXT);
     let key = "8543d3e6115f0f98c944077a4493dcd543e49c739fd998550a1f614ab36ed63e";
@@ -281,15 +281,18 @@ async fn a_link_with_both_shows_its_infohash_until_the_key_answers() {
     assert_eq!(led.header("location"), Some(format!("http://{silent}/").as_str()));
     let begun = Instant::now();
     for _ in 0..5 {
-        let page = house.ask("GET", "/about", silent, &[]).await;
-        assert_eq!((page.status, page.text().as_str()), (200, "about"));
-        assert_eq!(
-            (page.header("x-bt-roots"), page.header("x-bt-seq")),
-            (Some(IH), None)
-        );
-        assert!(page.header("cache-control").unwrap().contains("max-age=60"));
+        let away = house.ask("GET", "/about?a=b", silent, &[]).await;
+        let to = format!("http://{IH}-ih.btlink/about?a=b");
+        assert_eq!((away.status, away.header("location")), (302, Some(to.as_str())));
+        assert_eq!(away.header("cache-control"), Some("no-store"));
     }
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let own = house.http.to_string();
+    let here = house.ask("GET", &format!("/btpk/{key}/about"), &own, &[]).await;
+    assert_eq!(
+        here.header("location"),
+        Some(format!("/btih/{IH}/about").as_str())
+    );
     let magnet = format!("/magnet:?xt=urn:btih:{IH}&xs=urn:btpk:{}", hex(&address));
     house.ask("GET", &magnet, "box.btlink", &[]).await;
     assert_eq!(

@@ -19,8 +19,6 @@ pub struct Shown {
     pub current: Current,
     /// An earlier version, asked for by `?btlink-version=`.
     pub old: Option<InfoHash>,
-    /// No record was found; a pasted link named this version beside the key.
-    pub fallback: bool,
 }
 
 impl Shown {

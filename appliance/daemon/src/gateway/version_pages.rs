@@ -70,9 +70,6 @@ pub async fn versions<S: SiteSource>(visit: &Visit<'_, S>, shown: &Shown) -> Rep
         "Versions",
         html! {
             h1 { "Versions of this site" }
-            @if shown.fallback {
-                p { "The publisher's record was not found. What is shown was named by the link you opened." }
-            }
             (conflict(&shown.current))
             (table(&versions, &shown.current, &visit.base))
             p { a.button href={ (visit.base) "/" } { "Open the site" } }
