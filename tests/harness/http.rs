@@ -63,10 +63,27 @@ pub fn request(
 
 /// JSON over a Unix socket, such as Granary's control socket.
 pub fn request_unix(socket: &Path, method: &str, target: &str, body: &[u8]) -> Result<Response> {
+    request_unix_with(
+        socket,
+        method,
+        target,
+        &[("content-type", "application/json")],
+        body,
+    )
+}
+
+/// With headers of the caller's choice.
+pub fn request_unix_with(
+    socket: &Path,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Response> {
     let stream = UnixStream::connect(socket).context("connect to the control socket")?;
     stream.set_read_timeout(Some(Duration::from_secs(120)))?;
-    let headers = [("host", "granary"), ("content-type", "application/json")];
-    exchange(stream, method, target, &headers, body)
+    let host = [("host", "granary")];
+    exchange(stream, method, target, &[&host, headers].concat(), body)
 }
 
 /// Sends raw bytes and returns everything that came back until the other side closed or `deadline` of silence.

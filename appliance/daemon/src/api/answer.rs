@@ -25,6 +25,7 @@ use super::{
 /// Larger bodies are refused: every body here is a few lines.
 pub const BODY_MAX: usize = 64 << 10;
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
+const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
 
 pub type Reply = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
@@ -79,9 +80,19 @@ pub async fn ask(
 
 async fn work(handles: Handles, caller: Caller, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let (parts, body) = request.into_parts();
-    let (operation, places) = find(table::operations(), &parts.method, parts.uri.path())?;
-    admit(operation, caller)?;
-    let query = query::read(&operation.query, parts.uri.query().unwrap_or_default())?;
+    let understood = || {
+        let (operation, places) = find(table::operations(), &parts.method, parts.uri.path())?;
+        admit(operation, caller)?;
+        let query = query::read(&operation.query, parts.uri.query().unwrap_or_default())?;
+        Ok((operation, places, query))
+    };
+    let (operation, places, query) = match understood() {
+        Ok(understood) => understood,
+        Err(refusal) => {
+            drain(body).await;
+            return Err(refusal);
+        }
+    };
     let body = if operation.method == Method::GET {
         Bytes::new()
     } else {
@@ -151,7 +162,8 @@ fn places(pattern: &'static str, path: &str) -> Option<Places> {
             (Some(wanted), Some(given)) => match wanted.strip_prefix('{').and_then(|w| w.strip_suffix('}')) {
                 Some(_) if given.is_empty() => return None,
                 Some(name) => {
-                    let text = percent_decode_str(given).decode_utf8().ok()?;
+                    // What is no UTF-8 fits no name and no number: its operation says so.
+                    let text = percent_decode_str(given).decode_utf8_lossy();
                     places.push((name, text.into_owned()));
                 }
                 None if wanted == given => {}
@@ -175,6 +187,11 @@ fn admit(operation: &Operation, caller: Caller) -> Result<(), Refusal> {
         Caller::Control => forbidden("this is only done on the box itself, on its control socket"),
         _ => forbidden("only an owner may do this; the token is a member's"),
     }
+}
+
+/// Takes what is on its way, so that whoever is still sending can read the answer. Bounded.
+async fn drain(body: Incoming) {
+    let _ = tokio::time::timeout(DRAIN_DEADLINE, Limited::new(body, BODY_MAX).collect()).await;
 }
 
 /// A body has to say that it is JSON: no form of a web page can.
@@ -252,7 +269,6 @@ mod tests {
             "/api/v1/sites//info",
             "/api/v1/sites/a/info/",
             "/api/v1/sites/a",
-            "/api/v1/sites/%ff/info",
             "//api/v1/sites/a/info",
             "",
         ] {

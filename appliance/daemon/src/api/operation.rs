@@ -219,6 +219,10 @@ fn read<T: DeserializeOwned>(query: Value) -> Result<T, Refusal> {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let text = if body.is_empty() { b"{}" } else { body };
+    // A list of values in the right order would also make a struct.
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err(Refusal::asked_wrongly("the body must be a JSON object"));
+    }
     serde_json::from_slice(text)
         .map_err(|err| Refusal::asked_wrongly(format!("the body is not understood: {err}")))
 }
