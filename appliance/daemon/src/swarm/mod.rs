@@ -163,6 +163,12 @@ impl Swarm {
             store.site(&ih)
         });
         let row = row.await?.ok_or(store::Error::Unknown(ih))?;
+        self.begin(&row).await
+    }
+
+    /// What is missing of a kept torrent is taken from others of its name, then fetched.
+    async fn begin(&self, row: &store::SiteRow) -> Result<(), Error> {
+        let ih = row.infohash;
         if row.complete() {
             self.parts.found.announce(ih);
         } else if row.downloaded == 0 && reuse::is_worth_it(&self.parts, ih).await? {
@@ -174,7 +180,7 @@ impl Swarm {
                 swarm.go_on(ih).await;
             });
         } else {
-            self.parts.fetch.keep(ih, &hints_of(&row));
+            self.parts.fetch.keep(ih, &hints_of(row));
         }
         Ok(())
     }
@@ -284,7 +290,7 @@ impl Swarm {
 
     /// Kept torrents that are not whole go on where they were.
     async fn resume(&self) -> Result<(), Error> {
-        let mut after = None;
+        let (mut after, mut begun) = (None, 0);
         loop {
             let rows = self
                 .parts
@@ -295,7 +301,13 @@ impl Swarm {
                 .iter()
                 .filter(|row| row.keep == Keep::Kept && !row.complete())
             {
-                self.parts.fetch.keep(row.infohash, &hints_of(row));
+                // Looking for others of its name reads all rows: not for thousands.
+                if row.downloaded == 0 && begun < BEGUN_MAX {
+                    begun += 1;
+                    self.begin(row).await?;
+                } else {
+                    self.parts.fetch.keep(row.infohash, &hints_of(row));
+                }
             }
             match rows.last() {
                 Some(last) if rows.len() == ROWS_AT_ONCE => after = Some(last.infohash),
@@ -307,6 +319,9 @@ impl Swarm {
 
 /// More are as good as these for who wants to know whether anybody is there.
 const PEERS_COUNTED_MAX: usize = 200;
+/// Torrents that never began, for which older versions are looked at when the house starts.
+const BEGUN_MAX: u32 = 32;
+
 /// Rows read in one go at start.
 const ROWS_AT_ONCE: usize = 500;
 
