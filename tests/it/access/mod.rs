@@ -1,6 +1,7 @@
 //! Who may manage the box: the real process, its pages over real sockets, as browsers, text browsers, programs and attackers
 //! ask them.
 
+mod chromium;
 mod claim;
 mod csrf;
 mod escaping;

@@ -264,6 +264,24 @@ fn closes(shape: &[u8]) -> bool {
 }
 
 #[tokio::test]
+async fn who_sends_a_body_nobody_wants_still_gets_the_answer() {
+    let house = House::start(sample()).await;
+    for length in [1, 100_000, 1 << 20] {
+        let mut stream = TcpStream::connect(house.http).await.unwrap();
+        let head = format!("POST / HTTP/1.1\r\nHost: {IH}-ih.btlink\r\nContent-Length: {length}\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // All of it is written before anything is read: a reset on the way would fail here or lose the answer.
+        for part in vec![b'a'; length].chunks(10_000) {
+            stream.write_all(part).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut all = Vec::new();
+        stream.read_to_end(&mut all).await.unwrap();
+        assert_eq!(parse(&all).status, 405, "{length}");
+    }
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let house = House::start(sample()).await;
     let one = format!("GET /about HTTP/1.1\r\nHost: {IH}-ih.btlink\r\n\r\n");

@@ -39,6 +39,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const READ: usize = 8 << 10;
 /// Bytes of a refused request that are read and thrown away, so that closing does not destroy the answer.
 const DRAIN_MAX: usize = 256 << 10;
+/// The same for a body that nobody wanted, after the answer: until it is over, for so long at most.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// How many requests of a connection are being answered. An open request is never idle.
 #[derive(Clone, Default)]
@@ -292,7 +294,7 @@ impl<T: AsyncWrite + Unpin> Wire<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let wrote = Pin::new(&mut this.inner).poll_write(cx, buf);
@@ -317,7 +319,29 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Wire<T> {
         Pin::new(&mut self.get_mut().inner).poll_flush(cx)
     }
 
+    /// A client that still sends its body reads the answer only afterwards: closing at once would reset the connection and
+    /// destroy what it has not read yet.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+        let Mode::Body(left) = this.mode else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut left = left.saturating_sub(std::mem::take(&mut this.inbox).len() as u64);
+        let linger = this
+            .stalled
+            .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LINGER)));
+        let mut space = [MaybeUninit::<u8>::uninit(); READ];
+        while left > 0 && linger.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::uninit(&mut space);
+            let read = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut buf));
+            left = match (read, buf.filled().len() as u64) {
+                (Ok(()), count @ 1..) => left.saturating_sub(count),
+                _ => 0,
+            };
+            this.mode = Mode::Body(left);
+        }
+        this.mode = Mode::Ended;
+        Poll::Ready(Ok(()))
     }
 }

@@ -81,7 +81,7 @@ fn draw(token: &str, name: &str, wrong: Option<(&str, &str)>) -> Markup {
         form action="/claim" method="post" {
             (hidden("token", token))
             (Field::new("pin", "PIN")
-                .hint("Eight digits. They stand where the box was started: in its log, and in what `granary status` prints there.")
+                .hint("Eight digits. They stand where the box was started: in its log, and in what the command granary status prints there.")
                 .autocomplete("one-time-code").short().required().error(error("pin")).draw())
             (Field::new("name", "Your name")
                 .hint("To log in with. Up to 24 letters and digits.")

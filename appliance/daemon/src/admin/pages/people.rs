@@ -260,12 +260,19 @@ fn newcomer(visit: &Visit<'_>, view: &View) -> Markup {
             (Field::new("name", "Name").hint("To log in with. Up to 24 letters and digits.").required().draw())
             fieldset {
                 legend { "May" }
-                label { input.check type="radio" name="role" value="member" checked; " follow, keep and look (member)" }
-                label { input.check type="radio" name="role" value="owner"; " change everything (owner)" }
+                p { label { input.check type="radio" name="role" value="member" checked; " follow, keep and look (member)" } }
+                p { label { input.check type="radio" name="role" value="owner"; " change everything (owner)" } }
             }
             (passwords(None))
             button type="submit" { "Add" }
         }
+        @if view.accounts.len() > 1 { (others_password(visit, view)) }
+    }
+}
+
+/// For a member who forgot theirs.
+fn others_password(visit: &Visit<'_>, view: &View) -> Markup {
+    html! {
         details {
             summary { "Give somebody a new password" }
             form action="/people/password" method="post" {
