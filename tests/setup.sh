@@ -24,6 +24,7 @@ fi
 
 if [ "${1:-}" != build ]; then
 need transmission-daemon transmission-daemon
+need transmission-create transmission-cli
 need qbittorrent-nox qbittorrent-nox
 need aria2c aria2
 need opentracker opentracker

@@ -11,6 +11,7 @@ need squid squid
 need privoxy privoxy
 need aria2c aria2
 need transmission-daemon transmission-daemon
+need transmission-create transmission-cli
 /usr/bin/python3 -c 'import libtorrent' 2>/dev/null || missing+=(python3-libtorrent)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing: ${missing[*]}"
