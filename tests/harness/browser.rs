@@ -168,7 +168,7 @@ impl Browser {
 
     fn capture(&self, file: &str) {
         let size =
-            self.eval("const page = document.documentElement; return [page.scrollWidth, page.scrollHeight]");
+            self.eval("const page = document.documentElement; return [window.innerWidth, page.scrollHeight]");
         let clip = json!({"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1});
         let shot = self.devtools(
             "Page.captureScreenshot",

@@ -1,5 +1,6 @@
 //! Tests from outside: through sockets, with the real binary and real foreign clients. One module per promise.
 mod access;
+mod admin_pages;
 mod api;
 mod browser;
 mod commands;

@@ -67,6 +67,11 @@ pub fn page(status: StatusCode, html: String) -> OwnReply {
     reply
 }
 
+/// The page is asked for again by the browser itself: progress without a script.
+pub fn again(reply: &mut OwnReply, secs: u32) {
+    reply.headers_mut().insert(header::REFRESH, secs.into());
+}
+
 /// 303 to a path of ours.
 pub fn see(path: &str) -> OwnReply {
     let mut reply = bare(StatusCode::SEE_OTHER, "");
@@ -97,7 +102,6 @@ pub fn trouble(
         person,
         here,
         notice: None,
-        refresh_secs: None,
     };
     page(status, look::page(&frame))
 }

@@ -331,9 +331,12 @@ impl Place<'_> {
                     person: self.seen.person.as_ref(),
                     here: self.path,
                     notice: notice.as_deref(),
-                    refresh_secs,
                 };
-                reply::page(status, look::page(&frame))
+                let mut reply = reply::page(status, look::page(&frame));
+                if let Some(secs) = refresh_secs {
+                    reply::again(&mut reply, secs);
+                }
+                reply
             }
             Answer::See { path, notice } => {
                 if let Some(words) = notice {

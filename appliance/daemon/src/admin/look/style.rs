@@ -54,6 +54,7 @@ fieldset{border:1px solid var(--line);border-radius:.4rem;margin:0 0 1.1rem;padd
 .hint{color:var(--soft);font-size:.9rem;margin:.1rem 0}
 .deeds{display:flex;flex-wrap:wrap;gap:.6rem;align-items:center;margin:.8rem 0}
 .deeds form{margin:0}
+form+.hint{margin-top:.6rem}
 .facts{margin:0}
 .facts div{display:flex;flex-wrap:wrap;gap:0 1rem;padding:.45rem 0;border-bottom:1px solid var(--line)}
 .facts dt{flex:0 0 12rem;color:var(--soft)}
@@ -69,6 +70,7 @@ caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.4rem}
 .cards p{margin:.1rem 0}
 .cards .deeds,.cards progress{margin:.4rem 0 0}
 .cards strong a{display:inline-block;padding:.1rem 0}
+.stack .quiet{min-height:2rem;padding:.15rem .7rem}
 .pager{display:flex;gap:1rem;flex-wrap:wrap;margin:1rem 0}
 .pager a,.sort a{display:inline-block;padding:.2rem 0}
 .sort{display:flex;flex-wrap:wrap;align-items:baseline;gap:.2rem 1rem;margin:.6rem 0}
@@ -81,9 +83,9 @@ table.stack :is(td,th){display:block;border:0;padding:.1rem 0;text-align:left;wh
 table.stack td[data-is]::before{content:attr(data-is) \": \";color:var(--soft)}
 }
 @media print{
-.top form,nav,form,.skip,.deeds,.sort{display:none!important}
+.top form,nav,form:not(.rows),.skip,.deeds,.sort,.screen,button{display:none!important}
 body{display:block;color:#000;background:#fff;font-size:11pt}
-main{max-width:none;padding:0}
+main,.top{max-width:none;padding:0}
 a{color:#000}
 .notice,.light,.errors,.ask-first{background:none}
 li,tr,dl div{break-inside:avoid}

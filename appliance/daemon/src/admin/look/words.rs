@@ -81,6 +81,14 @@ pub fn weight(text: &str) -> usize {
     text.chars().map(one).sum()
 }
 
+/// Errors and states are written to be joined; here they stand alone.
+pub fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    let dot = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{dot}", letters.as_str())
+}
+
 /// A length of time, coarse: `3 days`, `2 hours`, `5 minutes`.
 pub fn span(secs: u64) -> String {
     match secs {

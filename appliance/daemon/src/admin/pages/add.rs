@@ -153,15 +153,7 @@ pub fn blank(text: &str, error: Option<&str>) -> Markup {
 }
 
 fn refused(text: &str, why: &str) -> Answer {
-    Answer::refused("Add a site", blank(text, Some(&sentence(why))))
-}
-
-/// Errors are written to be joined; here they stand alone.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    let dot = if text.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{first}{}{dot}", letters.as_str())
+    Answer::refused("Add a site", blank(text, Some(&words::sentence(why))))
 }
 
 /// What the person pasted, as the forms carry it on.
@@ -203,7 +195,7 @@ impl Asked<'_> {
                 @if preview.held_bytes > 0 { (words::size(preview.held_bytes)) " of it are here already; nothing was downloaded now." }
                 @else { "Nothing of it was downloaded yet." }
             }
-            @if let Some(trouble) = &preview.trouble { p.notice.is-warn { (sentence(trouble)) } }
+            @if let Some(trouble) = &preview.trouble { p.notice.is-warn { (words::sentence(trouble)) } }
             (facts(preview))
             @if preview.followed { (self.known(preview)) } @else { (self.deeds(preview)) }
         }

@@ -132,6 +132,7 @@ pub fn light(facts: &Facts) -> (Light, Vec<Reason>) {
 /// A version that arrived.
 struct News<'a> {
     view: &'a View,
+    seq: i64,
     seen: u64,
     infohash: InfoHash,
     before: Option<InfoHash>,
@@ -157,6 +158,7 @@ fn news(facts: &Facts) -> Vec<News<'_>> {
             let state = view.row.versions.iter().find(|(one, _)| *one == infohash);
             news.push(News {
                 view,
+                seq: version.seq,
                 seen: version.seen,
                 infohash,
                 before: history.get(index + 1).and_then(|version| version.infohash),
@@ -222,7 +224,7 @@ fn draw_one(one: &News<'_>) -> Markup {
     html! {
         p { strong { a href=(page) { (words::short(name, 80)) } } }
         p.soft {
-            (words::date(one.seen))
+            "Version " (one.seq) ", " (words::date(one.seen))
             @if !one.here {
                 @match one.view.state {
                     State::Updating { percent } => { " – " (percent) "% here" }

@@ -66,7 +66,8 @@ pub async fn show(visit: Visit<'_>) -> Answer {
     Answer::Page {
         status: hyper::StatusCode::OK,
         title,
-        refresh_secs: (row.progress.is_some() && !row.site.complete()).then_some(AGAIN_SECS),
+        refresh_secs: (row.progress.is_some() && !row.site.complete() && !visit.query.has("stay"))
+            .then_some(AGAIN_SECS),
         body: one(&row, visit.token()),
     }
 }
@@ -288,7 +289,7 @@ pub fn one(row: &Row, token: &str) -> Markup {
         @if !site.complete() {
             (look::bar(percent, "How much of it is here"))
             p { (percent) "% is here: " (words::size(row.bytes_held())) " of " (words::size(site.total)) "." }
-            @if row.progress.is_some() { p.hint { "This page looks again by itself every " (AGAIN_SECS) " seconds." } }
+            @if row.progress.is_some() { p.hint { "This page looks again by itself every " (AGAIN_SECS) " seconds. " a href="?stay" { "Stop that" } } }
         }
         @if let Some((to, name)) = &row.of { p { "A version of " a href=(to) { (words::short(name, 80)) } ", which the box follows." } }
         div.deeds {

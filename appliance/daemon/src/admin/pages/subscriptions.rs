@@ -12,10 +12,10 @@ use crate::{
     feeds::View,
 };
 
-/// Rows of one page: with 50 of them the longest names stay below 30 KB.
-const ROWS: usize = 50;
+/// Rows of one page: with 48 of them the longest names stay below 30 KB.
+const ROWS: usize = 48;
 /// Characters of a name in a list.
-const NAME_MAX: usize = 48;
+const NAME_MAX: usize = 42;
 
 pub async fn show(visit: Visit<'_>) -> Answer {
     match visit.handles.feeds.list().await {

@@ -105,6 +105,7 @@ pub fn draw(view: &View, typed: &Typed, shown: &Shown<'_>) -> Markup {
         h2 { "What is known about it" }
         (facts(view))
         (versions::draw(view, shown))
+        section.screen {
         (settings(view, typed, shown.token))
         h2 { "Stop" }
         p { "Unfollowing asks first what happens to the files. Blocking keeps everybody in this home from opening it." }
@@ -113,17 +114,18 @@ pub fn draw(view: &View, typed: &Typed, shown: &Shown<'_>) -> Markup {
             @if view.row.blocked { (look::send(&path(view), shown.token, &[("do", "unblock")], "quiet", "Unblock")) }
             @else { a.button.loss href=(format!("{}/block", path(view))) { "Block …" } }
         }
+        }
     }
 }
 
 fn state(view: &View) -> Markup {
     html! {
-        p.lead { (view.words) }
+        p.lead { (words::sentence(&view.words)) }
         @if let State::Updating { percent } = view.state {
             (look::bar(percent, "How much of the new version is here"))
             p.hint { "The version before stays open meanwhile." }
         }
-        @if moving(view, 1) { p.hint { @if view.looking { "The box is asking the network now. " } "This page looks again by itself every " (AGAIN_SECS) " seconds." } }
+        @if moving(view, 1) { p.hint { @if view.looking { "The box is asking the network now. " } "This page looks again by itself every " (AGAIN_SECS) " seconds. " a href="?stay" { "Stop that" } } }
         @if !view.row.trouble.is_empty() { p.hint { "The last look: " (words::short(&view.row.trouble, 300)) } }
     }
 }

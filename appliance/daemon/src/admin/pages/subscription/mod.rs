@@ -50,7 +50,8 @@ pub async fn show(visit: Visit<'_>) -> Answer {
         status: hyper::StatusCode::OK,
         title,
         body: page,
-        refresh_secs: drawing::moving(&view, visit.rest.len()).then_some(drawing::AGAIN_SECS),
+        refresh_secs: (drawing::moving(&view, visit.rest.len()) && !visit.query.has("stay"))
+            .then_some(drawing::AGAIN_SECS),
     }
 }
 

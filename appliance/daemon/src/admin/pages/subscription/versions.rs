@@ -92,7 +92,7 @@ pub fn draw(view: &View, shown: &Shown<'_>) -> Markup {
         @if rows.is_empty() {
             p { "No version was seen yet." }
         } @else {
-            form action=(path(view)) method="post" {
+            form.rows action=(path(view)) method="post" {
                 (look::hidden("token", shown.token))
                 table.stack {
                     caption { "Newest first. A pinned version is never removed by itself." }

@@ -197,7 +197,6 @@ fn whole(title: &str, body: Markup) -> String {
         person: Some(&person),
         here: "/",
         notice: Some(HOSTILE),
-        refresh_secs: None,
     })
 }
 
@@ -333,15 +332,15 @@ fn five_hundred_subscriptions_can_be_sorted_searched_and_turned_over() {
             .collect()
     };
     assert_eq!(names(&draw(&[]))[..3], ["Site 0", "Site 1", "Site 2"]);
-    assert_eq!(names(&draw(&[("page", "2")]))[0], "Site 50");
+    assert_eq!(names(&draw(&[("page", "2")]))[0], "Site 48");
     assert_eq!(
         names(&draw(&[("page", "999")])).len(),
-        50,
+        500 % 48,
         "beyond the end is the last page"
     );
     assert_eq!(names(&draw(&[("find", "SITE 49")])).len(), 11);
     assert_eq!(
-        names(&draw(&[("sort", "changed"), ("page", "10")]))[49],
+        names(&draw(&[("sort", "changed"), ("page", "11")]))[19],
         "Site 499"
     );
     assert!(draw(&[("find", "nothing like it")]).contains("No subscription fits"));
