@@ -18,13 +18,14 @@ sys.path.insert(0, str(HERE))
 
 import dedupe  # noqa: E402
 import dht  # noqa: E402
+import feeds  # noqa: E402
 import granary  # noqa: E402
 import many  # noqa: E402
 import measure  # noqa: E402
 import torrent  # noqa: E402
 import web  # noqa: E402
 
-JOBS = ("store", "dht", "web", "torrent", "many", "dedupe")
+JOBS = ("store", "dht", "web", "torrent", "many", "feeds", "dedupe")
 
 
 def arguments():
@@ -36,6 +37,7 @@ def arguments():
     parser.add_argument("--seconds", type=int, default=3, help="of load for each HTTP figure")
     parser.add_argument("--mib", type=int, default=512, help="size of the torrent that is transferred")
     parser.add_argument("--sites", default="1000", help="how many kept sites; several sizes with commas")
+    parser.add_argument("--feeds", type=int, default=500, help="how many subscriptions")
     parser.add_argument("--out", default="", help="also write all rows to this JSON file")
     return parser.parse_args()
 
@@ -60,6 +62,8 @@ def run_job(name, args, ours, work, results):
         torrent.run(ours, work, args.repetitions, args.mib, results)
     elif name == "dedupe":
         dedupe.run(ours, work, results)
+    elif name == "feeds":
+        feeds.run(ours, work, args.feeds, results)
     elif name == "many":
         for count in args.sites.split(","):
             many.run(ours, work / f"many-{count}", int(count), results)
