@@ -45,6 +45,9 @@ def node(granary, work, number, bootstrap):
         argv += [f"--listen-{door}", "127.0.0.1:0"]
     process = Process(f"granary {number}", argv)
     until(ready.exists, 120, "the ready file", process)
+    # What is looked for by a node that knows nobody yet is looked for again a minute later.
+    known = (min(number, NODES - 1) + 1) // 2
+    until(lambda: ask(control, "GET", "status")["dht_nodes"] >= known, 120, "the other nodes", process, 0.2)
     return process, control, json.loads(ready.read_text())
 
 
