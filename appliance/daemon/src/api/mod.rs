@@ -38,7 +38,7 @@ use crate::{
     publish::Publish, sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
 };
 
-pub use answer::{Reply, answer, ask};
+pub use answer::{answer, ask};
 pub use document::document;
 pub use reply::{Addresses, Line};
 

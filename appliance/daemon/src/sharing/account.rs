@@ -28,7 +28,9 @@ pub struct Account {
 /// How fast it goes.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Rate {
-    at: Option<Instant>,
+    began: Option<Instant>,
+    /// Since then.
+    bytes: u64,
     bytes_per_sec: u64,
 }
 
@@ -62,11 +64,15 @@ impl Account {
         self.month_bytes += news;
         self.total_bytes += news;
         self.unwritten += news;
-        if let Some(at) = self.rate.at {
-            let micros = now.duration_since(at).as_micros().max(1) as u64;
-            self.rate.bytes_per_sec = news.saturating_mul(1_000_000) / micros;
+        self.rate.bytes += news;
+        let began = *self.rate.began.get_or_insert(now);
+        let micros = now.duration_since(began).as_micros() as u64;
+        if micros >= 10_000 {
+            let rate = self.rate.bytes.saturating_mul(1_000_000) / micros;
+            // It comes in bursts: a moment without any is no end.
+            self.rate.bytes_per_sec = rate.max(self.rate.bytes_per_sec / 4 * 3);
+            (self.rate.began, self.rate.bytes) = (Some(now), 0);
         }
-        self.rate.at = Some(now);
     }
 
     pub fn unwritten(&self) -> u64 {
@@ -154,6 +160,22 @@ mod tests {
         assert_eq!(account.pause(step(0)), Duration::MAX);
         account.rate.bytes_per_sec = 1 << 20;
         assert_eq!(account.pause(1 << 20), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn looks_stay_close_while_it_goes_in_bursts_and_when_somebody_else_looks_too() {
+        let mut account = Account::default();
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        for (millis, uploaded) in [(0, 0), (20, 80_000), (21, 80_000), (40, 80_000), (60, 240_000)] {
+            account.count(uploaded, at(millis));
+        }
+        let pause = account.pause(128 << 10);
+        assert!(pause < Duration::from_millis(20), "{pause:?}");
+        for look in 1..60 {
+            account.count(240_000, at(60 + look * 100));
+        }
+        assert!(account.pause(128 << 10) > Duration::from_secs(10));
     }
 
     #[test]

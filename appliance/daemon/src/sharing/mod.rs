@@ -31,7 +31,7 @@ pub use settings::{Day, Hours, Settings};
 const SETTINGS: &str = "sharing";
 const GIVEN: &str = "sharing.given";
 /// Between two looks at what was given: as long as nothing is; and the least while much is.
-const LOOK_IDLE: Duration = Duration::from_secs(2);
+const LOOK_IDLE: Duration = Duration::from_millis(500);
 const LOOK_BUSY: Duration = Duration::from_millis(20);
 /// A little that was given is written down by then.
 const WRITE_EVERY: Duration = Duration::from_secs(60);

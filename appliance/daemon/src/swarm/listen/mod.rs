@@ -92,7 +92,6 @@ pub struct Listener {
 }
 
 struct Door {
-    config: Config,
     addr: SocketAddr,
     peer_id: PeerId,
     db: Db,
@@ -143,7 +142,6 @@ impl Listener {
             keys: KeyTable::new(db.clone()),
             handshakes: tokio::sync::Semaphore::new(config.handshakes_max.max(1)),
             met: Mutex::default(),
-            config,
             db,
             limits,
             handover,
