@@ -225,12 +225,12 @@ impl Place<'_> {
             );
         };
         if let Err(refused) = self.may(way) {
-            return refused;
+            return self.reply(refused);
         }
         let form = match way.method() {
             Method::POST => match self.form(&parts, body).await {
                 Ok(form) => form,
-                Err(refused) => return refused,
+                Err(refused) => return self.reply(refused),
             },
             _ => Form::default(),
         };
@@ -276,38 +276,38 @@ impl Place<'_> {
     }
 
     /// May whoever asks see this page?
-    fn may(&self, way: &Way) -> Result<(), OwnReply> {
+    fn may(&self, way: &Way) -> Result<(), Answer> {
         match &self.seen.person {
             _ if way.for_anybody() => Ok(()),
-            None if way.method() == Method::GET => Err(reply::see(&self.access.door(self.path))),
-            None => Err(self.trouble(
-                StatusCode::FORBIDDEN,
-                "You are not signed in",
-                "Nothing was changed. Sign in, then do it once more.",
+            None if way.method() == Method::GET => Err(Answer::See {
+                path: self.access.door(self.path),
+                notice: None,
+            }),
+            None => Err(forbidden(
+                "You are not logged in",
+                "Nothing was changed. Log in, then do it once more.",
             )),
-            Some(person) if way.for_owners() && person.role != Role::Owner => Err(self.trouble(
-                StatusCode::FORBIDDEN,
-                "Only owners may do this",
-                "Nothing was changed. Ask an owner of this box; the page People names them.",
-            )),
+            Some(person) if way.for_owners() && person.role != Role::Owner => Err(Answer::owners_only()),
             Some(_) => Ok(()),
         }
     }
 
     /// Reads a form that one of our own pages gave to this browser.
-    async fn form(&self, parts: &Parts, body: Incoming) -> Result<Form, OwnReply> {
-        let form = Form::read(&parts.headers, body).await.map_err(|why| {
-            let words = format!("{why} Nothing was changed. Send it from the page of this box.");
-            self.trouble(why.status(), "This form was not understood", &words)
-        })?;
+    async fn form(&self, parts: &Parts, body: Incoming) -> Result<Form, Answer> {
+        let form = Form::read(&parts.headers, body)
+            .await
+            .map_err(|why| Answer::Trouble {
+                status: why.status(),
+                title: "This form was not understood".into(),
+                words: format!("{why} Nothing was changed. Send it from the page of this box."),
+            })?;
         let token = form.only("token").unwrap_or_default();
         if access::same(token, &self.seen.token()) {
             return Ok(form);
         }
-        Err(self.trouble(
-            StatusCode::FORBIDDEN,
+        Err(forbidden(
             "This form is out of date",
-            "It was made for another browser or before you signed in or out. Nothing was changed. Go back, load the page \
+            "It was made for another browser or before you logged in or out. Nothing was changed. Go back, load the page \
              again, and send it once more. The box needs a cookie to know its forms: allow it if your browser asks.",
         ))
     }
@@ -351,6 +351,14 @@ impl Place<'_> {
             }
             Answer::Trouble { status, title, words } => self.trouble(status, &title, &words),
         }
+    }
+}
+
+fn forbidden(title: &str, words: &str) -> Answer {
+    Answer::Trouble {
+        status: StatusCode::FORBIDDEN,
+        title: title.into(),
+        words: words.into(),
     }
 }
 

@@ -127,7 +127,6 @@ async fn own<S: SiteSource>(
     let request = OwnRequest {
         request,
         peer: came.peer,
-        local: came.local,
         named,
         proxy: shared.proxy(came.local.ip()),
     };

@@ -59,7 +59,7 @@ use std::{
 
 use bytes::Bytes;
 pub use own::{OwnPages, OwnReply, OwnRequest};
-pub use page::{CSP_BOX, STYLE};
+pub use page::STYLE;
 use proto::{
     id::{InfoHash, Target},
     name::Address,

@@ -10,7 +10,6 @@ use hyper::{Request, Response, body::Incoming};
 pub struct OwnRequest {
     pub request: Request<Incoming>,
     pub peer: SocketAddr,
-    pub local: SocketAddr,
     /// The client reached us by a name that only PAC or DNS gives it.
     pub named: bool,
     /// Where the PAC sends this client.
