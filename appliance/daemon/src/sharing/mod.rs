@@ -115,7 +115,7 @@ impl State {
     }
 
     fn limits(&self) -> limits::Settings {
-        self.settings().limits(self.file.caps.clone())
+        self.settings().limits(self.file.caps)
     }
 }
 
