@@ -22,10 +22,15 @@ import feeds  # noqa: E402
 import granary  # noqa: E402
 import many  # noqa: E402
 import measure  # noqa: E402
+import pages  # noqa: E402
 import torrent  # noqa: E402
 import web  # noqa: E402
 
-JOBS = ("store", "dht", "web", "torrent", "many", "feeds", "dedupe")
+<<<<<<< HEAD
+JOBS = ("store", "dht", "web", "torrent", "many", "feeds", "dedupe", "pages")
+=======
+JOBS = ("store", "dht", "web", "torrent", "many", "dedupe", "pages")
+>>>>>>> 24a74aa (bench: pages with 500 subscriptions)
 
 
 def arguments():
@@ -60,6 +65,8 @@ def run_job(name, args, ours, work, results):
         web.run(ours, work, args.repetitions, args.seconds, results)
     elif name == "torrent":
         torrent.run(ours, work, args.repetitions, args.mib, results)
+    elif name == "pages":
+        pages.run(ours, work, results)
     elif name == "dedupe":
         dedupe.run(ours, work, results)
     elif name == "feeds":
