@@ -26,11 +26,7 @@ import pages  # noqa: E402
 import torrent  # noqa: E402
 import web  # noqa: E402
 
-<<<<<<< HEAD
 JOBS = ("store", "dht", "web", "torrent", "many", "feeds", "dedupe", "pages")
-=======
-JOBS = ("store", "dht", "web", "torrent", "many", "dedupe", "pages")
->>>>>>> 24a74aa (bench: pages with 500 subscriptions)
 
 
 def arguments():
