@@ -43,7 +43,10 @@ pub async fn serve<S: SiteSource>(visit: &Visit<'_, S>, rest: &str) -> Reply {
 
 fn json<S: SiteSource>(visit: &Visit<'_, S>, value: &serde_json::Value) -> Reply {
     let mut reply = reply::data(reply::JSON, "no-cache", format!("{value}\n"));
-    reply::site_headers(reply.headers_mut(), &visit.shared.walls, visit.wall);
+    let headers = reply.headers_mut();
+    reply::site_headers(headers, &visit.shared.walls, visit.wall);
+    // What the household holds and when it looked is not for pages of other sites.
+    headers.remove(header::ACCESS_CONTROL_ALLOW_ORIGIN);
     reply
 }
 
