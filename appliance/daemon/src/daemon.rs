@@ -124,7 +124,6 @@ impl Daemon {
             handles: Handles {
                 swarm,
                 sites,
-                links,
                 feeds,
                 publish,
                 sharing,

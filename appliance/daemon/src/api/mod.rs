@@ -34,8 +34,8 @@ mod table;
 use std::sync::Arc;
 
 use crate::{
-    claim::Claim, clock::Clock, db::Db, feeds::Feeds, health::Health, journal::Journal, links::Links,
-    publish::Publish, sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
+    claim::Claim, clock::Clock, db::Db, feeds::Feeds, health::Health, journal::Journal, publish::Publish,
+    sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
 };
 
 pub use answer::{answer, ask};
@@ -60,7 +60,6 @@ pub enum Caller {
 pub struct Handles {
     pub swarm: Swarm,
     pub sites: Sites,
-    pub links: Links,
     pub feeds: Feeds,
     pub publish: Publish,
     pub sharing: Sharing,

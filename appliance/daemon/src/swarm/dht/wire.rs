@@ -29,10 +29,12 @@ struct Inner {
     opened: u32,
 }
 
+/// By arrival, and by sending when two arrive together: from whom, and what.
+type Waiting = BTreeMap<(Instant, u64), (SocketAddr, Vec<u8>)>;
+
 #[derive(Debug, Default)]
 struct Inbox {
-    /// By arrival, and by sending when two arrive together.
-    waiting: Mutex<BTreeMap<(Instant, u64), (SocketAddr, Vec<u8>)>>,
+    waiting: Mutex<Waiting>,
     arrived: Notify,
 }
 
