@@ -34,6 +34,8 @@ need lynx lynx
 need w3m w3m
 need chromedriver chromium-driver
 need node nodejs
+need g++ g++
+[ -e /usr/include/libtorrent/session.hpp ] || missing+=(libtorrent-rasterbar-dev)
 need npm npm
 need pactester libpacparser1
 need knotd knot

@@ -1,9 +1,10 @@
 //! The harness: starts the real `granary` binary and foreign BitTorrent clients on loopback, waits with deadlines, and
 //! ends everything it started. Nothing here knows a private module of the product.
 //!
-//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `browser`, `publisher`, `hostile`, `pasted`, `fuzz`.
+//! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `dht_nodes`, `browser`, `publisher`, `hostile`, `pasted`, `fuzz`.
 
 pub mod browser;
+pub mod dht_nodes;
 pub mod foreign;
 pub mod fuzz;
 pub mod granary;

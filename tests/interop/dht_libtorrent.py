@@ -5,12 +5,14 @@ Usage: dht_libtorrent.py [HOST:PORT of a node they shall know [HOW MANY]]
 In:    announce INFOHASH | find INFOHASH | nodes
        put_mutable SEED KEY SALT SEQ VALUE | get_mutable KEY SALT | put_immutable VALUE | get_immutable TARGET
 Out:   {"ready": PORT} | {"announced": INFOHASH, "port": PORT} | {"peers": ["127.0.0.1:7777"]} | {"nodes": N}
-       {"put": NODES THAT TOOK IT} | {"value": HEX, "seq": N} | {"value": null}
+       {"put": NODES THAT TOOK IT} | {"value": HEX, "seq": N, "sig": HEX, "text": ALERT} | {"value": null}
 All hex; "-" is no salt; values are bencoded. What these bindings cannot do: they put mutable items whose value is a byte
-string only, count the sequence number themselves (SEQ is ignored), and show an immutable item only when it is a string.
+string only, count the sequence number themselves (SEQ is ignored), and give out values that are byte strings only. Of others
+(a dictionary, as BEP 46 has) they show the text of the alert and the signature that libtorrent has checked.
 """
 import hashlib
 import json
+import os
 import sys
 import time
 
@@ -94,12 +96,23 @@ def get_mutable(session, key, salt):
     session.dht_get_mutable_item(bytes.fromhex(key), unhex(salt))
     best = {"value": None}
     for alert in wait_for(session, lt.dht_mutable_item_alert, 10):
-        item = alert.item
-        if item["value"] is not None and item["seq"] >= best.get("seq", 0):
-            best = {"value": encoded(item["value"]), "seq": item["seq"]}
-        if item["authoritative"]:
+        # Late answers to an earlier question are not for this one.
+        if alert.key.hex() != key or alert.salt.encode() != unhex(salt):
+            continue
+        if alert.seq >= best.get("seq", 0) and any(alert.signature):
+            best = {"value": shown(alert), "seq": alert.seq, "sig": alert.signature.hex(), "text": alert.message()}
+        if alert.authoritative:
             break
     say(**best)
+
+
+def shown(alert):
+    """None when the value is no byte string: then only the alert's text shows it."""
+    try:
+        item = alert.item
+        return encoded(item["value"] if isinstance(item, dict) else item)
+    except RuntimeError:
+        return None
 
 
 def put_immutable(session, value):
@@ -112,10 +125,9 @@ def put_immutable(session, value):
 def get_immutable(session, target):
     session.dht_get_immutable_item(lt.sha1_hash(bytes.fromhex(target)))
     for alert in wait_for(session, lt.dht_immutable_item_alert, 10):
-        try:
-            return say(value=encoded(alert.item))
-        except RuntimeError:
-            return say(value=None, text=alert.message())
+        if str(alert.target) != target:
+            continue
+        return say(value=shown(alert), text=alert.message())
     say(value=None)
 
 
@@ -127,24 +139,35 @@ ITEMS = {"put_mutable": put_mutable, "get_mutable": get_mutable, "put_immutable"
          "get_immutable": get_immutable}
 
 
+def meet(session):
+    """The node it shall know, once more, and a search, which is how it meets others soon."""
+    if len(sys.argv) > 1:
+        host, port = sys.argv[1].rsplit(":", 1)
+        session.add_dht_node((host, int(port)))
+        session.dht_get_peers(lt.sha1_hash(os.urandom(20)))
+
+
 def start():
     session = lt.session(LOOPBACK)
     while session.listen_port() == 0:
         session.wait_for_alert(50)
-    if len(sys.argv) > 1:
-        host, port = sys.argv[1].rsplit(":", 1)
-        session.add_dht_node((host, int(port)))
+    meet(session)
     return session
 
 
 def main():
     sessions = [start() for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 1)]
     session = sessions[0]
+    met = time.monotonic()
     say(ready=session.listen_port())
     for line in sys.stdin:
         words = line.split()
         if words[0] == "nodes":
-            say(nodes=table_size(session))
+            count = table_size(session)
+            if count < 8 and time.monotonic() - met > 3:
+                met = time.monotonic()
+                meet(session)
+            say(nodes=count)
             continue
         if words[0] in ITEMS:
             ITEMS[words[0]](session, *words[1:])

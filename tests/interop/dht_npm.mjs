@@ -7,7 +7,7 @@
 // Out:   {"ready": PORT} | {"announced": INFOHASH} | {"peers": ["127.0.0.1:7777"]} | {"nodes": N}
 //        {"put": NODES THAT TOOK IT} | {"value": HEX, "seq": N} | {"value": null}
 // All hex; "-" is no salt; values are bencoded.
-import { createHash, createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, randomBytes, sign, verify } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { pathToFileURL } from 'node:url'
 
@@ -66,6 +66,20 @@ function find (infohash) {
   })
 }
 
+let met = Date.now()
+
+function nodes () {
+  const count = dht.nodes.toArray().length
+  if (count < 8 && known && Date.now() - met > 3000) {
+    met = Date.now()
+    // The first answer may have been lost: the node it shall know, once more, and a search.
+    const [host, port] = known.split(':')
+    dht.addNode({ host, port: Number(port) })
+    dht.lookup(randomBytes(20).toString('hex'))
+  }
+  say({ nodes: count })
+}
+
 createInterface({ input: process.stdin }).on('line', line => {
   const [command, ...words] = line.split(' ')
   const [infohash, port] = words
@@ -76,5 +90,5 @@ createInterface({ input: process.stdin }).on('line', line => {
   else if (command === 'put_immutable') {
     dht.put({ v: bencode.decode(unhex(words[0])) }, (err, _hash, count) => say({ put: err ? 0 : count }))
   } else if (command === 'get_immutable') dht.get(words[0], { cache: false }, shown)
-  else if (command === 'nodes') say({ nodes: dht.nodes.toArray().length })
+  else if (command === 'nodes') nodes()
 }).on('close', () => process.exit(0))

@@ -20,5 +20,7 @@ mod packet;
 mod pages;
 mod pasted;
 mod proxy;
+mod record_kills;
+mod records;
 mod sharing;
 mod torrents_elsewhere;
