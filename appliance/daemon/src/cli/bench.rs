@@ -2,7 +2,10 @@
 
 use clap::Subcommand;
 
-use crate::{fault::Fault, swarm::dht};
+use crate::{
+    fault::Fault,
+    swarm::{dht, records},
+};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -24,14 +27,31 @@ enum What {
         #[arg(long, default_value_t = 0)]
         dead: usize,
     },
+    /// Keeping records alive in a net of our DHT nodes on loopback: seconds, packets and CPU as one JSON line
+    Records {
+        /// Nodes besides the one that keeps
+        #[arg(long, default_value_t = 64)]
+        nodes: usize,
+        /// Records, each of a key of its own
+        #[arg(long, default_value_t = 500)]
+        records: usize,
+    },
 }
 
 pub fn run(args: Args) -> Result<(), Fault> {
-    let What::Dht { nodes, ops, dead } = args.what;
+    let refused = |err: dht::Error| Fault::refused(format!("measure the DHT: {err}"));
     super::wait(async move {
-        let report = dht::bench::run(nodes, ops, dead).await;
-        let report = report.map_err(|err| Fault::refused(format!("measure the DHT: {err}")))?;
-        println!("{}", serde_json::to_string(&report).unwrap_or_default());
+        let report = match args.what {
+            What::Dht { nodes, ops, dead } => {
+                let report = dht::bench::run(nodes, ops, dead).await.map_err(refused)?;
+                serde_json::to_string(&report)
+            }
+            What::Records { nodes, records } => {
+                let report = records::bench::run(nodes, records).await.map_err(refused)?;
+                serde_json::to_string(&report)
+            }
+        };
+        println!("{}", report.unwrap_or_default());
         Ok(())
     })
 }

@@ -245,7 +245,7 @@ fn quantile(times: &mut [Duration], part: f64) -> f64 {
 }
 
 /// CPU time of this process, from the kernel's books.
-fn cpu_ms() -> f64 {
+pub fn cpu_ms() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name in parentheses may hold spaces; user and system time are the 12th and 13th words after it.
     let words = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

@@ -4,8 +4,9 @@
 //! With upload off the room only asks: nothing is put, neither by schedule nor by [`Records::publish`], which says so before
 //! it stores anything. Records of private torrents and of blocked subscriptions are never put. Must not know: sites, pages,
 //! secret keys. Reading order: this file (what other rooms see), `look`, `publish`, `keeper` (putting again), `pace` (how
-//! often the network is asked). The rules stand in `proto::record` and `proto::record_keeping`.
+//! often the network is asked), `bench`. The rules stand in `proto::record` and `proto::record_keeping`.
 
+pub mod bench;
 mod keeper;
 mod look;
 mod pace;
