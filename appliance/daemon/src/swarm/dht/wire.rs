@@ -47,11 +47,6 @@ impl Wire {
         SocketAddr::from((ip, 6881))
     }
 
-    /// Datagrams sent to somebody so far.
-    pub fn carried(&self) -> u64 {
-        lock(&self.inner).carried
-    }
-
     pub fn open(&self, addr: SocketAddr) -> io::Result<End> {
         let inbox = Arc::new(Inbox::default());
         match lock(&self.inner).ends.entry(addr) {
