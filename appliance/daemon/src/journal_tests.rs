@@ -90,3 +90,10 @@ fn only_the_last_lines_are_kept_and_long_ones_are_cut() {
             .all(|line| line.text.len() <= LINE_BYTES_MAX + '…'.len_utf8())
     );
 }
+
+#[test]
+fn the_number_that_claims_the_box_is_not_kept() {
+    let lines =
+        told(|| info!(target: "granary", pin = %"12345678", minutes = 30, "this box has no owner yet"));
+    assert_eq!(lines[0].text, "this box has no owner yet minutes=30");
+}

@@ -243,8 +243,7 @@ fn a_key_whose_signatures_anybody_can_forge_is_refused() {
 fn a_higher_number_wins_and_the_first_value_of_a_number_stays() {
     let offered = Mutable::sign(&secret(), b"", 5, &torrent(1)).expect("within the rules");
     let (same, other) = (torrent(1), torrent(2));
-    type Known<'a> = Option<(i64, &'a [u8])>;
-    let cases: [(Known<'_>, Verdict); 5] = [
+    let cases: [(Option<(i64, &[u8])>, Verdict); 5] = [
         (None, Verdict::New),
         (Some((4, &other)), Verdict::Newer),
         (Some((5, &same)), Verdict::Same),

@@ -76,6 +76,10 @@ const PAGES: &[(&str, Way)] = &[
     ("/sites/*", Show(|visit| Box::pin(sites::show(visit)))),
     ("/sites/*", Act(|visit, form| Box::pin(sites::act(visit, form)))),
     ("/storage", Show(|visit| Box::pin(storage::show(visit)))),
+    (
+        "/storage",
+        OwnerAct(|visit, form| Box::pin(storage::act(visit, form))),
+    ),
     ("/network", Show(|visit| Box::pin(network::show(visit)))),
     ("/sharing", Show(|visit| Box::pin(sharing::show(visit)))),
     (

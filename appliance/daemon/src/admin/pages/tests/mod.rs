@@ -164,6 +164,10 @@ fn of_the_box(token: &str) -> Vec<(&'static str, Markup)> {
     let proxy = ([192, 168, 1, 2], 42080).into();
     let typed = sharing::Typed::from(&query(&[("up", HOSTILE), ("from1", HOSTILE)]));
     let (settings, given) = (Settings::default(), Given::default());
+    let limits = storage::Typed {
+        errors: vec![("quota", HOSTILE.into())],
+        ..storage::Typed::from(&query(&[("quota", HOSTILE), ("keep", HOSTILE)]))
+    };
     let facts = about::Facts {
         version: "1",
         up_secs: 5,
@@ -174,7 +178,10 @@ fn of_the_box(token: &str) -> Vec<(&'static str, Markup)> {
         ("start, not claimed", start::draw(proxy, false)),
         ("home", home::draw(&sample::home(sample::household(500)))),
         ("home, empty", home::draw(&sample::home(Vec::new()))),
-        ("storage", storage::draw(&sample::usage(), Some(HOSTILE))),
+        (
+            "storage",
+            storage::draw(&sample::usage(), Some(HOSTILE), &limits, Some(token)),
+        ),
         (
             "network",
             network::draw(&Addresses::default(), &sample::line(), proxy),
