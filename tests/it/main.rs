@@ -20,6 +20,7 @@ mod packet;
 mod pages;
 mod pasted;
 mod proxy;
+mod record_commands;
 mod record_days;
 mod record_kills;
 mod records;
