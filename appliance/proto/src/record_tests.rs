@@ -243,16 +243,16 @@ fn a_key_whose_signatures_anybody_can_forge_is_refused() {
 fn a_higher_number_wins_and_the_first_value_of_a_number_stays() {
     let offered = Mutable::sign(&secret(), b"", 5, &torrent(1)).expect("within the rules");
     let (same, other) = (torrent(1), torrent(2));
-    let cases: [(Option<(i64, &[u8])>, Verdict); 5] = [
-        (None, Verdict::New),
-        (Some((4, &other)), Verdict::Newer),
-        (Some((5, &same)), Verdict::Same),
-        (Some((6, &same)), Verdict::Older),
-        (Some((5, &other)), Verdict::Conflict),
+    let cases = [
+        (4, &other, Verdict::Newer),
+        (5, &same, Verdict::Same),
+        (6, &same, Verdict::Older),
+        (5, &other, Verdict::Conflict),
     ];
-    for (known, verdict) in cases {
-        assert_eq!(judge(known, &offered), verdict, "{known:?}");
+    for (seq, value, verdict) in cases {
+        assert_eq!(judge(Some((seq, value)), &offered), verdict, "{seq}");
     }
+    assert_eq!(judge(None, &offered), Verdict::New);
 }
 
 #[test]
