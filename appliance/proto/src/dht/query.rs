@@ -131,7 +131,7 @@ impl Lookup {
         }
     }
 
-    /// Ends when all but one of the deciding nodes have answered: enough to read what eight nodes keep, too few to store.
+    /// Ends when all but one of the deciding nodes have answered: enough to read what eight nodes keep, and to begin to store.
     pub fn hasty(self) -> Self {
         Self {
             enough: K - 1,

@@ -8,6 +8,7 @@ use super::{
     news,
 };
 use crate::dht::{
+    K,
     id::{Family, Id},
     krpc::{Announce, Ask},
     query::{Lookup, Step},
@@ -41,8 +42,12 @@ pub(super) enum Wish {
 
 enum Phase {
     Looking,
-    /// Announced or put to these, who have not confirmed yet.
-    Storing(Vec<SocketAddr>),
+    Storing {
+        /// Announced or put to these.
+        told: Vec<SocketAddr>,
+        /// Those of them who have not confirmed yet.
+        waiting: Vec<SocketAddr>,
+    },
 }
 
 pub(super) struct Job {
@@ -105,8 +110,9 @@ impl Node {
         let lookup = Lookup::new(target, &seeds, &routers, !self.config.policy.allow_loopback);
         let lookup = match job.and_then(|id| self.jobs.get(&id)).map(|job| &job.wish) {
             Some(Wish::Get(getting)) if getting.wide => lookup.wide(),
-            Some(Wish::Peers | Wish::Get(_)) => lookup.hasty(),
-            _ => lookup,
+            // Who stores need not wait for the last one either: it is told when its answer comes.
+            Some(_) => lookup.hasty(),
+            None => lookup,
         };
         let number = self.number();
         self.searches.insert(
@@ -143,8 +149,8 @@ impl Node {
         let (slow, give_up) = rtt.map_or_else(Default::default, |rtt| (rtt.slow(), rtt.give_up()));
         loop {
             let step = match &search.phase {
-                Phase::Storing(waiting) if waiting.is_empty() || now >= search.due => Step::Done,
-                Phase::Storing(_) => Step::Wait(search.due),
+                Phase::Storing { waiting, .. } if waiting.is_empty() || now >= search.due => Step::Done,
+                Phase::Storing { .. } => Step::Wait(search.due),
                 Phase::Looking if now >= search.begun + SEARCH_MAX => Step::Done,
                 Phase::Looking => search.lookup.tick(now, slow),
             };
@@ -183,7 +189,7 @@ impl Node {
         let Some(search) = self.searches.get_mut(&number) else {
             return;
         };
-        if let Phase::Storing(waiting) = &mut search.phase {
+        if let Phase::Storing { waiting, .. } = &mut search.phase {
             waiting.retain(|waiting| waiting != addr);
         }
         if let Some(job) = search.job.and_then(|id| self.jobs.get_mut(&id)) {
@@ -192,14 +198,34 @@ impl Node {
         self.advance(number, now);
     }
 
-    /// Announces or puts to the closest nodes when that is what the job wants. False when there is nothing to wait for.
+    /// A node has answered after we began to store: it is told as well when it is one of the closest.
+    pub(super) fn straggler(&mut self, number: u64, now: Duration) {
+        let storing = |search: &&mut Search| matches!(search.phase, Phase::Storing { .. });
+        if self.searches.get_mut(&number).filter(storing).is_none() {
+            return;
+        }
+        if let Some(mut search) = self.searches.remove(&number) {
+            let slow = self.side(search.family).map(|side| side.rtt.slow());
+            self.store(number, &mut search, now, slow.unwrap_or_default());
+            self.searches.insert(number, search);
+        }
+    }
+
+    /// Announces or puts to the closest nodes not told yet, when that is what the job wants. False when there is nothing to
+    /// wait for.
     fn store(&mut self, number: u64, search: &mut Search, now: Duration, slow: Duration) -> bool {
         let Some(mut job) = search.job.and_then(|id| self.jobs.remove(&id)) else {
             return false;
         };
         let mut closest = search.lookup.closest();
-        closest.retain(|node| !node.token.is_empty());
-        let mut waiting = Vec::new();
+        let (mut told, mut waiting) = match std::mem::replace(&mut search.phase, Phase::Looking) {
+            Phase::Storing { told, waiting } => (told, waiting),
+            Phase::Looking => (Vec::new(), Vec::new()),
+        };
+        let room = K.saturating_sub(told.len());
+        closest.retain(|node| !node.token.is_empty() && !told.contains(&node.contact.addr));
+        closest.truncate(room);
+        let before = waiting.len();
         match &mut job.wish {
             Wish::Peers => {}
             Wish::Get(getting) => getting.ended(&closest),
@@ -211,7 +237,7 @@ impl Node {
                         waiting.push(addr);
                     }
                 }
-                putting.asked += waiting.len();
+                putting.asked += waiting.len() - before;
             }
             Wish::Announce(port) => {
                 for node in &closest {
@@ -230,9 +256,12 @@ impl Node {
             }
         }
         search.job.map(|id| self.jobs.insert(id, job));
-        search.due = now + (slow * 4).max(STORE_MIN);
+        if waiting.len() > before {
+            search.due = now + (slow * 4).max(STORE_MIN);
+        }
+        told.extend(&waiting[before..]);
         let sent = !waiting.is_empty();
-        search.phase = Phase::Storing(waiting);
+        search.phase = Phase::Storing { told, waiting };
         sent
     }
 

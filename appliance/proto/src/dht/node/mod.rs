@@ -311,13 +311,25 @@ impl Node {
         }
     }
 
+    /// Nodes that keep us waiting for longer than others do: while it lasts, no other lookup needs to find that out.
+    fn overdue(&self, family: Family, now: Duration) -> Vec<SocketAddr> {
+        let slow = self.side(family).map_or(Duration::MAX, |side| side.rtt.slow());
+        let overdue = |pending: &&Pending| now.saturating_sub(pending.sent) > slow;
+        self.pending
+            .values()
+            .filter(overdue)
+            .map(|pending| pending.to)
+            .collect()
+    }
+
     /// Nodes to start a lookup from, and bootstrap addresses when those are too few.
     fn seeds(&self, family: Family, target: &Id, now: Duration) -> (Vec<Contact>, Vec<SocketAddr>) {
         let Some(side) = self.side(family) else {
             return (Vec::new(), Vec::new());
         };
         let mut seeds = side.table.closest(target, 2 * super::K);
-        seeds.retain(|contact| !self.silence.lasts(&contact.addr, now));
+        let overdue = self.overdue(family, now);
+        seeds.retain(|contact| !self.silence.lasts(&contact.addr, now) && !overdue.contains(&contact.addr));
         if seeds.len() >= super::K {
             return (seeds, Vec::new());
         }

@@ -191,8 +191,9 @@ impl Node {
             std::mem::swap(&mut same, &mut other);
         }
         let own = self.id(family);
+        let overdue = self.overdue(family, now);
         same.retain(|contact| {
-            let silent = self.silence.lasts(&contact.addr, now);
+            let silent = self.silence.lasts(&contact.addr, now) || overdue.contains(&contact.addr);
             Some(contact.id) != own && self.allowed(&contact.addr) && !silent
         });
         let job = self.searches.get(&number).and_then(|search| search.job);
@@ -209,6 +210,7 @@ impl Node {
             .is_some_and(|search| search.lookup.on_reply(from, reply.token, &same, now));
         if let Some(job) = job.filter(|_| expected) {
             self.on_item(job, from, reply);
+            self.straggler(number, now);
         }
         self.advance(number, now);
         // The other network's nodes are only worth a ping while we know few of them.
