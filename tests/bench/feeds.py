@@ -12,7 +12,8 @@ import time
 
 from measure import Process, table, until
 
-NODES = 8
+# Enough that no node is asked more often than a node of the real network allows one address.
+NODES = 30
 
 
 class Unix(http.client.HTTPConnection):
@@ -41,12 +42,13 @@ def node(granary, work, number, bootstrap):
     ready, control = work / f"ready-{number}.json", work / f"control-{number}.sock"
     argv = [granary.binary, "run", "--data", work / f"data-{number}", "--ready-file", ready, "--control", control, "--no-lsd",
             "--no-upnp", "--log", "warn", "--dht-bootstrap", bootstrap]
-    for door in ("http", "proxy", "dht", "bt"):
-        argv += [f"--listen-{door}", "127.0.0.1:0"]
+    # Nodes limit what one address may ask, so each has one of its own; peers are found where its DHT node is.
+    for door in ("http", "proxy", "bt", "dht"):
+        argv += [f"--listen-{door}", f"127.0.0.{number + 1}:0"]
     process = Process(f"granary {number}", argv)
     until(ready.exists, 120, "the ready file", process)
     # What is looked for by a node that knows nobody yet is looked for again a minute later.
-    known = (min(number, NODES - 1) + 1) // 2
+    known = min(number, 8)
     until(lambda: ask(control, "GET", "status")["dht_nodes"] >= known, 120, "the other nodes", process, 0.2)
     return process, control, json.loads(ready.read_text())
 
@@ -68,7 +70,7 @@ def run(granary, work, count, results):
     for number in range(count):
         key = work / f"key-{number}"
         magnets.append(json.loads(granary.command("keygen", "--out", key, "--json"))["magnet"])
-        granary.command("put", "--key", key, infohash, "--control", publisher)
+        granary.command("put", "--key", key, infohash, "--control", nodes[number % NODES][1])
     reader, control, _ = node(granary, work, NODES, nodes[0][2]["dht"])
     ids = [ask(control, "POST", "subscriptions", {"paste": magnet})["id"] for magnet in magnets]
     views = lambda: ask(control, "GET", "subscriptions")  # noqa: E731
