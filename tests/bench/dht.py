@@ -49,3 +49,16 @@ def run(ours, repetitions, results, nodes=64, ops=200):
     for row in medians:
         print("| " + " | ".join(str(row.get(key, "-")) for key in SHOWN) + " |", flush=True)
     results["dht"] = medians
+    records(ours, results)
+
+
+def records(ours, results, nodes=64, count=500):
+    """One node keeps so many records alive in a net of ours: a round after a start, the hourly survey, a look of feeds."""
+    report = once([ours.binary, "bench", "records", "--nodes", nodes, "--records", count], {})
+    print(f"\n## {count} records kept alive among {nodes} nodes, as fast as it goes; CPU of all nodes together\n")
+    print("| round | seconds | packets out | packets in | CPU ms per record | nodes |\n|---|---|---|---|---|---|")
+    for name in ("put", "survey", "look"):
+        row = report[name]
+        print(f"| {name} | {row['seconds']:.2f} | {row['packets_out']} | {row['packets_in']} | "
+              f"{row['cpu_ms_per_record_allnodes']:.2f} | {row['nodes_mean']:.1f} |", flush=True)
+    results["records"] = report

@@ -22,11 +22,14 @@ use serde_json::json;
 const KILLS: u32 = 40;
 const SEED: u64 = 0x7265_636f;
 
+/// A number and its bencoded value, as they came in.
+type Put = (i64, Vec<u8>);
+
 /// The only other node of the DHT: takes every put, answers, and remembers nothing but what it was sent. It never shows a
 /// record to anybody, so only the killed one's own store stands between it and a second value.
 struct Witness {
     addr: SocketAddr,
-    puts: Arc<Mutex<Vec<(i64, Vec<u8>)>>>,
+    puts: Arc<Mutex<Vec<Put>>>,
 }
 
 impl Witness {
@@ -47,12 +50,12 @@ impl Witness {
         Self { addr, puts }
     }
 
-    fn puts(&self) -> Vec<(i64, Vec<u8>)> {
+    fn puts(&self) -> Vec<Put> {
         self.puts.lock().expect("the witness does not panic").clone()
     }
 }
 
-fn answer(datagram: &[u8], seen: &Mutex<Vec<(i64, Vec<u8>)>>) -> Option<Vec<u8>> {
+fn answer(datagram: &[u8], seen: &Mutex<Vec<Put>>) -> Option<Vec<u8>> {
     let message = bencode::parse(datagram).ok()?;
     let method = message.get(b"q")?.bytes()?;
     let args = message.get(b"a")?;
