@@ -201,7 +201,11 @@ fn every_refusal_says_what_happened_and_what_can_be_done() {
             "http://nobody.btlink/".into(),
             "Nobody has this name",
         ),
-        ("error-later", "http://abcdef-pk.btlink/".into(), "comes later"),
+        (
+            "error-publisher",
+            "http://3bkn7umqo2g90xy96r2wpyrlu5j7n6s8ii3eoz4ra5nv45hh6m-pk.btlink/".into(),
+            "publisher was not found",
+        ),
         ("stopped", address(NOBODYS, "?btlink-stop"), "stopped waiting"),
         (
             "special",
@@ -210,6 +214,8 @@ fn every_refusal_says_what_happened_and_what_can_be_done() {
         ),
     ] {
         browser.open(&url);
+        // What is looked for in the network shows how far that is first.
+        wait_for(name, soon(), || browser.text().contains(says));
         check(&browser, name, says);
     }
     browser.open(&address(&torrent.infohash, "Sommer%20am%20Meer/gone.jpg"));

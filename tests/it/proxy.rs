@@ -49,7 +49,7 @@ fn elsewhere(there: SocketAddr) -> Vec<(String, u16)> {
         (format!("GET https://{there}/ HTTP/1.1\r\nHost: {there}"), 403),
         (
             format!("POST http://{there}/ HTTP/1.1\r\nHost: {there}\r\nContent-Length: 0"),
-            405,
+            403,
         ),
         (format!("GET / HTTP/1.1\r\nHost: stranger.example:{port}"), 421),
         (format!("CONNECT {there} HTTP/1.1\r\nHost: {there}"), 403),
