@@ -13,7 +13,7 @@ mod document;
 mod feed_reply;
 mod feeds;
 mod items;
-mod network;
+pub mod network;
 mod operation;
 mod owner;
 mod people;

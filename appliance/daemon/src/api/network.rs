@@ -70,7 +70,7 @@ impl From<&swarm::Status> for Network {
 }
 
 /// Who came in is believed before what the router says.
-fn reach(incoming_secs_ago: Option<u64>, outside: Option<IpAddr>, port_mapping: &str) -> Reach {
+pub fn reach(incoming_secs_ago: Option<u64>, outside: Option<IpAddr>, port_mapping: &str) -> Reach {
     if incoming_secs_ago.is_some_and(|secs| secs < LATELY_SECS) {
         return Reach::Open;
     }

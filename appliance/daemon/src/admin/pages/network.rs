@@ -1,49 +1,25 @@
 //! Network: where the box listens, whether others can reach it, whom it knows.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use maud::{Markup, html};
 
 use super::{Answer, Visit};
 use crate::{
     admin::look::{self, words},
-    api::{Addresses, Line},
+    api::{
+        Addresses,
+        network::{Network, Reach},
+    },
 };
 
 pub async fn show(visit: Visit<'_>) -> Answer {
-    let line = Line::from(&visit.handles.swarm.status());
-    Answer::page("Network", draw(&visit.handles.addresses, &line, visit.proxy))
+    let network = Network::of(visit.handles);
+    Answer::page("Network", draw(&visit.handles.addresses, &network, visit.proxy))
 }
 
-/// Whether others can start a connection to us, as far as the box can know.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Reach {
-    Open,
-    /// The provider shares one address among homes, or a second router stands in front.
-    Behind,
-    Unknown,
-}
-
-pub fn reach(line: &Line) -> Reach {
-    match line.address_outside {
-        Some(ip) if is_private(ip) => Reach::Behind,
-        Some(_) if line.port_mapping.contains("cannot dial in") => Reach::Behind,
-        Some(_) if line.port_mapping.contains("opened port") => Reach::Open,
-        _ => Reach::Unknown,
-    }
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => {
-            let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || shared
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || (ip.segments()[0] & 0xfe00) == 0xfc00,
-    }
-}
-
-pub fn draw(addresses: &Addresses, line: &Line, proxy: SocketAddr) -> Markup {
+pub fn draw(addresses: &Addresses, network: &Network, proxy: SocketAddr) -> Markup {
+    let line = &network.line;
     let address = |addr: Option<SocketAddr>| match addr {
         Some(addr) => html! { code { (addr) } },
         None => html! { "off" },
@@ -51,7 +27,7 @@ pub fn draw(addresses: &Addresses, line: &Line, proxy: SocketAddr) -> Markup {
     html! {
         h1 { "Network" }
         p.lead { "How this home reaches the box, and how the box reaches the rest of the world." }
-        (reachable(line))
+        (reachable(network))
         h2 { "Now" }
         (look::facts(&[
             ("Peers connected", html! { (line.peers) }),
@@ -76,14 +52,19 @@ pub fn draw(addresses: &Addresses, line: &Line, proxy: SocketAddr) -> Markup {
     }
 }
 
-fn reachable(line: &Line) -> Markup {
+fn reachable(network: &Network) -> Markup {
+    let (reach, line) = (network.reach, &network.line);
     let router = (!line.port_mapping.is_empty()).then_some(&line.port_mapping);
     html! {
-        div.light.is-warn[reach(line) == Reach::Behind].is-plain[reach(line) == Reach::Unknown] {
-            @match reach(line) {
+        div.light.is-warn[reach == Reach::Behind].is-plain[reach == Reach::Unknown] {
+            @match reach {
                 Reach::Open => {
                     h2 { "Others can reach this box" }
-                    p { "The router lets connections in on port " (line.bt_port_outside) ". Sites kept here are easy to get for others." }
+                    @if network.incoming_secs_ago.is_some() {
+                        p { "Somebody outside this home did, since the box was started. Sites kept here are easy to get for others." }
+                    } @else {
+                        p { "The router lets connections in on port " (line.bt_port_outside) ". Sites kept here are easy to get for others." }
+                    }
                 }
                 Reach::Behind => {
                     h2 { "Others cannot start a connection to this box" }

@@ -184,7 +184,7 @@ fn of_the_box(token: &str) -> Vec<(&'static str, Markup)> {
         ),
         (
             "network",
-            network::draw(&Addresses::default(), &sample::line(), proxy),
+            network::draw(&Addresses::default(), &sample::network(), proxy),
         ),
         ("sharing", sharing::draw(&settings, &given, &typed, Some(token))),
         ("log", log::draw(&lines, Least::Info)),
@@ -375,30 +375,12 @@ fn the_light_is_told_in_words_with_its_reasons() {
 
 #[test]
 fn whether_others_reach_the_box_is_never_guessed() {
-    let line = |words: &str, outside: Option<[u8; 4]>| crate::api::Line {
-        port_mapping: words.into(),
-        address_outside: outside.map(Into::into),
-        ..sample::line()
-    };
-    use network::{Reach, reach};
-    assert_eq!(
-        reach(&line(
-            "the router opened port 6881 (UPnP)",
-            Some([203, 0, 113, 9])
-        )),
-        Reach::Open
-    );
-    assert_eq!(
-        reach(&line("the router opened port 6881 (UPnP)", Some([100, 64, 0, 1]))),
-        Reach::Behind
-    );
-    assert_eq!(
-        reach(&line(
-            "the router opened port 6881 (UPnP)",
-            Some([192, 168, 0, 1])
-        )),
-        Reach::Behind
-    );
-    assert_eq!(reach(&line("no router answered", None)), Reach::Unknown);
-    assert_eq!(reach(&line("", None)), Reach::Unknown);
+    use crate::api::network::{Reach, reach};
+    let reach = |words: &str, outside: Option<[u8; 4]>| reach(None, outside.map(Into::into), words);
+    let opened = "the router opened port 6881 (UPnP)";
+    assert_eq!(reach(opened, Some([203, 0, 113, 9])), Reach::Open);
+    assert_eq!(reach(opened, Some([100, 64, 0, 1])), Reach::Behind);
+    assert_eq!(reach(opened, Some([192, 168, 0, 1])), Reach::Behind);
+    assert_eq!(reach("no router answered", None), Reach::Unknown);
+    assert_eq!(reach("", None), Reach::Unknown);
 }

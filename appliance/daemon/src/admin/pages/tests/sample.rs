@@ -11,6 +11,7 @@ use store::{Conflict, Keep, RecordRow, SiteRow, Subscription, Usage, Version, Ve
 use crate::{
     admin::pages::{home, sites},
     api::Line,
+    api::network::{Network, Reach},
     feeds::View,
     sharing::Given,
     swarm,
@@ -181,6 +182,19 @@ pub fn line() -> Line {
         lsd_interfaces: 1,
         searches: 1,
         trackers_resting: 3,
+    }
+}
+
+pub fn network() -> Network {
+    Network {
+        reach: Reach::Open,
+        reach_words: HOSTILE.into(),
+        incoming_secs_ago: Some(60),
+        dht_nodes_v4: 400,
+        dht_nodes_v6: 12,
+        neighbours: 2,
+        upload: true,
+        line: line(),
     }
 }
 
