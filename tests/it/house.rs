@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["swarm", "links"],
     &["health", "claim"],
     &["db", "config", "fault"],
+    // `tasks`, `clock` and `net` are the crate `granary-house`, which the lan half stands on too.
     &["tasks", "clock", "net", "journal"],
 ];
 /// `control` answers with what `publish` and the rooms below do; `start` and `demo` of `cli` are part of the top.

@@ -290,12 +290,12 @@ impl Sockets {
     fn open(config: &Config) -> Result<Self, Fault> {
         let mut sockets = Self::default();
         for (name, listener) in net::inherited() {
-            match name.as_str() {
-                "http" => sockets.http.push(listener),
-                "proxy" => sockets.proxy.push(listener),
-                other => warn!(
+            match (name.as_str(), listener) {
+                ("http", net::Inherited::Tcp(listener)) => sockets.http.push(net::adopt_tcp(listener)?),
+                ("proxy", net::Inherited::Tcp(listener)) => sockets.proxy.push(net::adopt_tcp(listener)?),
+                (other, _) => warn!(
                     listen = other,
-                    "systemd gave a socket under a name we do not know: use http or proxy"
+                    "systemd gave a socket that we have no use for: use the names http or proxy, with TCP"
                 ),
             }
         }

@@ -5,7 +5,6 @@ mod admin;
 mod api;
 mod claim;
 mod cli;
-mod clock;
 mod config;
 mod control;
 mod daemon;
@@ -16,16 +15,15 @@ mod gateway;
 mod health;
 mod journal;
 mod links;
-mod net;
 mod publish;
 mod sharing;
 mod sites;
 mod swarm;
-mod tasks;
 
 use std::process::ExitCode;
 
 use clap::Parser;
+use house::{clock, net, tasks};
 use tracing_subscriber::{EnvFilter, Layer, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {

@@ -16,6 +16,7 @@ mod get;
 mod keep;
 mod key_file;
 mod keygen;
+mod lan;
 mod manual;
 mod network;
 mod openapi;
@@ -59,7 +60,7 @@ enum Command {
     Run(start::Args),
     /// The web part alone: swarm, sites, gateway and proxy
     Web(start::Args),
-    /// The LAN part alone: DNS and DHCP (not in this release)
+    /// The LAN part alone: DNS, DHCP, router advertisements, mDNS
     Lan(start::Args),
     /// Fetch a site, or one file of it, into a folder
     Fetch(fetch::Args),

@@ -53,6 +53,8 @@ pub struct Args {
     advertise: Option<Ipv4Addr>,
     #[command(flatten)]
     network: super::network::Flags,
+    #[command(flatten)]
+    lan: super::lan::Flags,
     /// Run our clock ahead of the system's; needs --data with a fresh folder
     #[arg(long, value_name = "SECS", allow_negative_numbers = true)]
     clock_offset: Option<i64>,
@@ -77,21 +79,12 @@ pub struct Args {
 struct Later {
     #[arg(long, hide = true, value_name = "ADDR")]
     listen_https: Vec<String>,
-    #[arg(long, hide = true, value_name = "ADDR")]
-    listen_dns: Vec<String>,
-    #[arg(long, hide = true, value_name = "ADDR")]
-    listen_dot: Vec<String>,
-    #[arg(long, hide = true, value_name = "MODE")]
-    dhcp: Option<String>,
 }
 
 pub fn run(args: Args, part: Part) -> Result<(), Fault> {
     args.later.refuse()?;
     if part == Part::Lan {
-        return Err(Fault::usage(
-            "this release has no LAN services (DNS, DHCP, router advertisements) yet. Nothing was started. Use `granary web` \
-             or `granary run`.",
-        ));
+        return super::lan::run(args);
     }
     let config = args.config()?;
     crate::start_logging(&config.log)?;
@@ -134,9 +127,7 @@ async fn serve(args: Args, config: Config) -> Result<(), Fault> {
     }
     info!("stopping");
     health::say_stopping();
-    for path in [&args.pidfile, &args.ready_file].into_iter().flatten() {
-        let _ = fs::remove_file(path);
-    }
+    args.withdraw();
     daemon.stop().await;
     drop(demo);
     info!("stopped");
@@ -253,14 +244,88 @@ impl Args {
     }
 }
 
+impl Args {
+    /// What the LAN half is started with: flags over defaults. Its file is the settings, which the household changes.
+    pub fn lan_config(&self) -> Result<lan::Config, Fault> {
+        let state = match &self.data {
+            Some(dir) => dir.clone(),
+            None => super::default_data()?,
+        };
+        fs::create_dir_all(&state).map_err(|err| {
+            Fault::new(
+                Exit::Denied,
+                format!(
+                    "make the folder {}: {err}. Nothing was started. Choose another one with --data DIR.",
+                    state.display()
+                ),
+            )
+        })?;
+        let or = |given: &[SocketAddr], default: &[SocketAddr]| match given {
+            [] => default.to_vec(),
+            given => given.to_vec(),
+        };
+        let http_port = self.listen_http.first().map_or(80, SocketAddr::port);
+        Ok(lan::Config {
+            settings: self.config.clone(),
+            control: self
+                .lan
+                .lan_control
+                .clone()
+                .or_else(|| self.control.clone())
+                .unwrap_or_else(|| state.join("lan.sock")),
+            dns: or(
+                &self.lan.listen_dns,
+                &[([0, 0, 0, 0], 53).into(), ([0u16; 8], 53).into()],
+            ),
+            dot: or(&self.lan.listen_dot, &[]),
+            doh: or(&self.lan.listen_doh, &[]),
+            advertise: self.advertise,
+            interfaces: self.network.interface.iter().cloned().collect(),
+            upstreams: self
+                .network
+                .upstream_dns
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            dhcp: self.lan.mode()?,
+            http_port,
+            state,
+        })
+    }
+
+    pub fn log(&self) -> &str {
+        self.network.log.as_deref().unwrap_or("info")
+    }
+
+    /// Tells scripts where the LAN half listens.
+    pub fn announce_lan(&self, status: &lan::api::Status) -> Result<(), Fault> {
+        if let Some(path) = &self.pidfile {
+            write_whole(path, &format!("{}\n", std::process::id()))?;
+        }
+        let Some(path) = &self.ready_file else {
+            return Ok(());
+        };
+        let listen = &status.listen;
+        let ready = serde_json::json!({
+            "pid": status.pid,
+            "dns": listen.dns.first(),
+            "dot": listen.dot.first(),
+            "doh": listen.doh.first(),
+        });
+        write_whole(path, &format!("{ready}\n"))
+    }
+
+    /// The files that [`Args::announce_lan`] wrote are gone.
+    pub fn withdraw(&self) {
+        for path in [&self.pidfile, &self.ready_file].into_iter().flatten() {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 impl Later {
     fn refuse(&self) -> Result<(), Fault> {
-        let given = [
-            (!self.listen_https.is_empty(), "--listen-https", "HTTPS"),
-            (!self.listen_dns.is_empty(), "--listen-dns", "DNS"),
-            (!self.listen_dot.is_empty(), "--listen-dot", "DNS over TLS"),
-            (self.dhcp.is_some(), "--dhcp", "DHCP"),
-        ];
+        let given = [(!self.listen_https.is_empty(), "--listen-https", "HTTPS")];
         match given.into_iter().find(|(given, ..)| *given) {
             None => Ok(()),
             Some((_, flag, service)) => Err(Fault::usage(format!(

