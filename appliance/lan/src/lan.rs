@@ -1,12 +1,6 @@
 //! The composition of the lan half: which rooms exist, who gets which handle, start and stop order. Holds no rule of a room.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use house::{clock::Clock, health::Health, tasks::Tasks};
 use tokio::{sync::watch, time::Instant};
@@ -15,33 +9,10 @@ use tracing::warn;
 use crate::{
     api::{Devices, InterfaceFacts, Linked, Saved, Status, Survey, Top, Trouble},
     control,
+    frame::{Config, House},
     interfaces::Interfaces,
-    settings::{DhcpMode, Settings},
+    settings::Settings,
 };
-
-/// What a start needs to know; the household's choices are [`Settings`].
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Folder of the settings, the leases and the compiled block list.
-    pub state: PathBuf,
-    /// The settings file; default `lan.toml` in the folder.
-    pub settings: Option<PathBuf>,
-    pub control: PathBuf,
-    /// UDP and TCP.
-    pub dns: Vec<SocketAddr>,
-    pub dot: Vec<SocketAddr>,
-    pub doh: Vec<SocketAddr>,
-    /// What DNS, PAC and DHCP name as the box; default: the address of the interface a question came by.
-    pub advertise: Option<Ipv4Addr>,
-    /// Interfaces to serve; empty: every Ethernet-like one.
-    pub interfaces: Vec<String>,
-    /// Upstream resolvers over those of the settings.
-    pub upstreams: Vec<String>,
-    /// The DHCP mode over that of the settings.
-    pub dhcp: Option<DhcpMode>,
-    /// Where the pages of the box and the PAC are, for option 252 and mDNS.
-    pub http_port: u16,
-}
 
 /// Split by what the person who starts us can do.
 #[derive(Debug, thiserror::Error)]
@@ -52,28 +23,6 @@ pub enum Error {
     InUse(PathBuf),
     #[error("open the control socket {path}: {reason}")]
     Control { path: PathBuf, reason: io::Error },
-}
-
-/// House services of the lan half, given to every room. Cheap to clone.
-#[derive(Clone)]
-pub struct House {
-    pub config: Arc<Config>,
-    pub tasks: Tasks,
-    pub clock: Clock,
-    pub health: Health,
-    pub interfaces: Interfaces,
-    settings: watch::Receiver<Arc<Settings>>,
-}
-
-impl House {
-    pub fn settings(&self) -> Arc<Settings> {
-        self.settings.borrow().clone()
-    }
-
-    /// Wakes when the settings change.
-    pub fn watch_settings(&self) -> watch::Receiver<Arc<Settings>> {
-        self.settings.clone()
-    }
 }
 
 /// Every room's handle.
