@@ -9,6 +9,7 @@
 
 pub mod api;
 mod control;
+pub mod dns;
 mod frame;
 mod interfaces;
 mod lan;

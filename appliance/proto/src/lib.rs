@@ -7,6 +7,7 @@ pub mod bencode;
 pub mod create;
 pub mod dedupe;
 pub mod dht;
+pub mod dns;
 pub mod encoding;
 pub mod feed;
 pub mod guard;
