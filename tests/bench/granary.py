@@ -27,7 +27,7 @@ class Granary:
         """`granary run`, not yet ready: the process and its ready file."""
         ready = self.work / f"ready-{os.urandom(4).hex()}.json"
         argv = [self.binary, "run", "--data", data, "--ready-file", ready, "--listen-bt", f"127.0.0.1:{bt_port}", *ALONE]
-        for door in ("http", "proxy", "dht"):
+        for door in ("http", "proxy", "dht", "dns"):
             argv += [f"--listen-{door}", "127.0.0.1:0"]
         if peer:
             argv += ["--peer", peer]

@@ -124,6 +124,9 @@ impl Setup {
         command.args(["--listen-http", "127.0.0.1:0", "--listen-proxy", "127.0.0.1:0"]);
         command.args(["--listen-bt", &format!("{}:0", self.bt_ip)]);
         command.args(["--listen-dht", "127.0.0.1:0", "--dht-bootstrap", "none"]);
+        if self.verb == "run" {
+            command.args(["--listen-dns", "127.0.0.1:0"]);
+        }
         command.args(["--no-lsd", "--no-upnp", "--log", "debug,hyper=info,mio=info"]);
         command
             .arg("--control")
@@ -170,7 +173,7 @@ impl Granary {
         &self.ready
     }
 
-    /// An address of the ready file: `http`, `proxy`, `bt`, `dht`.
+    /// An address of the ready file: `http`, `proxy`, `bt`, `dht`, `dns`.
     #[track_caller]
     pub fn addr(&self, service: &str) -> SocketAddr {
         self.ready[service]

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["gateway", "publish", "feeds", "sharing"],
     &["sites"],
     &["swarm", "links"],
-    &["health", "claim"],
+    &["health", "claim", "home"],
     &["db", "config", "fault"],
     // `tasks`, `clock` and `net` are the crate `granary-house`, which the lan half stands on too.
     &["tasks", "clock", "net", "journal"],

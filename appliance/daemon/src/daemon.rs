@@ -3,10 +3,13 @@
 //! Start: store, swarm, sites, publish, then the doors, so that nobody is answered by half a house. Stop, in this order:
 //! doors, requests under way (five seconds), background, store.
 
+mod halves;
+
 use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 use tracing::{info, warn};
 
+use self::halves::Beside;
 use crate::{
     admin::Admin,
     api::{Addresses, Handles},
@@ -19,6 +22,7 @@ use crate::{
     feeds::{self, Feeds},
     gateway::{self, Sockets},
     health::{self, Health},
+    home::Home,
     journal::Journal,
     links::{self, Links},
     net,
@@ -41,17 +45,19 @@ pub struct Daemon {
     handles: Handles,
     doors: Tasks,
     background: Tasks,
+    lan: Option<Beside>,
 }
 
 impl Daemon {
     /// Everything: the household's Granary. `starter`: also seeds the starter site; a second start finds it in the store.
-    pub async fn start(config: Config, starter: bool) -> Result<Self, Fault> {
+    /// `lan`: also starts the lan half in this process; without, it is expected to run beside us.
+    pub async fn start(config: Config, starter: bool, lan: Option<lan::Config>) -> Result<Self, Fault> {
         let mut daemon = Self::alone(config.clone()).await?;
         let opened = async {
             if starter {
                 daemon.seed_starter().await?;
             }
-            daemon.open_doors(&config).await
+            daemon.open_doors(&config, lan).await
         };
         match opened.await {
             Ok(()) => {
@@ -132,6 +138,7 @@ impl Daemon {
                 clock,
                 claim,
                 health,
+                home: Home::new(config.lan_socket()),
                 tasks: tasks.clone(),
                 addresses: Arc::new(addresses),
                 shelves: Arc::new(config.store()),
@@ -139,11 +146,12 @@ impl Daemon {
             },
             doors: tasks.child(),
             background,
+            lan: None,
         })
     }
 
-    async fn open_doors(&mut self, config: &Config) -> Result<(), Fault> {
-        let sockets = Sockets::open(config)?;
+    async fn open_doors(&mut self, config: &Config, lan: Option<lan::Config>) -> Result<(), Fault> {
+        let (sockets, inherited) = Sockets::open(config, lan.is_some())?;
         let gateway_config = gateway::Config {
             advertise: config.advertise.map(IpAddr::from),
             ..gateway::Config::default()
@@ -154,6 +162,17 @@ impl Daemon {
         addresses.proxy = first(&sockets.proxy);
         addresses.admin_url = addresses.http.map(|http| format!("http://{http}/"));
         addresses.pac_url = addresses.http.map(|http| format!("http://{http}/proxy.pac"));
+        if let Some(lan) = lan {
+            let lan = lan::Config {
+                http_port: addresses.http.map_or(lan.http_port, |http| http.port()),
+                ..lan
+            };
+            let Handles { clock, health, .. } = &self.handles;
+            self.lan = Beside::start(lan, inherited, clock, health, &self.handles.tasks).await;
+        }
+        let listening = self.lan.as_ref().map(Beside::listening).unwrap_or_default();
+        addresses.dns = listening.dns.first().copied();
+        addresses.dot = listening.dot.first().copied();
         let socket = config.control_socket();
         addresses.control = Some(socket.display().to_string());
         self.handles.addresses = Arc::new(addresses);
@@ -196,6 +215,9 @@ impl Daemon {
     /// SIGHUP: what of sharing stands in the file takes effect at once, unless it was set on a page; what else changed needs
     /// a restart. Both are said in the log.
     pub fn reload(&self, config: &Config) {
+        if let Some(lan) = &self.lan {
+            lan.reload();
+        }
         if self.handles.sharing.reload(sharing_config(config)) {
             info!(
                 "config reloaded: upload, rates and their schedule took effect; other changes need a restart"
@@ -210,6 +232,9 @@ impl Daemon {
     /// Ends everything in order. Never hangs: every step has its deadline.
     pub async fn stop(self) {
         self.doors.cancel();
+        if let Some(lan) = self.lan {
+            lan.stop().await;
+        }
         let until = Instant::now() + REQUESTS_DEADLINE;
         let busy = |tasks: &Tasks| {
             tasks
@@ -286,13 +311,16 @@ fn keep_store(db: &Db, swarm: &Swarm, clock: &Clock, health: &Health, tasks: &Ta
 }
 
 impl Sockets {
-    /// The doors' sockets: those that systemd opened under the names `http` and `proxy`, else those of the config.
-    fn open(config: &Config) -> Result<Self, Fault> {
+    /// The doors' sockets: those that systemd opened under the names `http` and `proxy`, else those of the config; and those
+    /// of systemd that are the lan half's, when that runs here.
+    fn open(config: &Config, with_lan: bool) -> Result<(Self, Vec<(String, net::Inherited)>), Fault> {
         let mut sockets = Self::default();
+        let mut others = Vec::new();
         for (name, listener) in net::inherited() {
             match (name.as_str(), listener) {
                 ("http", net::Inherited::Tcp(listener)) => sockets.http.push(net::adopt_tcp(listener)?),
                 ("proxy", net::Inherited::Tcp(listener)) => sockets.proxy.push(net::adopt_tcp(listener)?),
+                (_, socket) if with_lan => others.push((name, socket)),
                 (other, _) => warn!(
                     listen = other,
                     "systemd gave a socket that we have no use for: use the names http or proxy, with TCP"
@@ -310,7 +338,7 @@ impl Sockets {
                 }
             }
         }
-        Ok(sockets)
+        Ok((sockets, others))
     }
 }
 

@@ -13,6 +13,7 @@ mod fault;
 mod feeds;
 mod gateway;
 mod health;
+mod home;
 mod journal;
 mod links;
 mod publish;

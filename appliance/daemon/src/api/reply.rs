@@ -20,6 +20,12 @@ pub struct Addresses {
     pub bt: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dht: Option<SocketAddr>,
+    /// The home's resolver, when the lan half runs in the same process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<SocketAddr>,
+    /// The same over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dot: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

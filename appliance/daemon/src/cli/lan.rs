@@ -39,6 +39,22 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// `granary web` opens nothing of the LAN half: a flag that would do nothing is a mistake.
+    pub fn refuse(&self) -> Result<(), Fault> {
+        let given = [
+            (!self.listen_dns.is_empty(), "--listen-dns"),
+            (!self.listen_dot.is_empty(), "--listen-dot"),
+            (!self.listen_doh.is_empty(), "--listen-doh"),
+            (self.dhcp.is_some(), "--dhcp"),
+        ];
+        match given.into_iter().find(|(given, _)| *given) {
+            None => Ok(()),
+            Some((_, flag)) => Err(Fault::usage(format!(
+                "{flag} is for `granary lan` and `granary run`. Nothing was started. Leave it out here."
+            ))),
+        }
+    }
+
     pub fn mode(&self) -> Result<Option<DhcpMode>, Fault> {
         match self.dhcp.as_deref() {
             None => Ok(None),

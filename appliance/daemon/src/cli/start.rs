@@ -89,10 +89,14 @@ pub fn run(args: Args, part: Part) -> Result<(), Fault> {
     let config = args.config()?;
     crate::start_logging(&config.log)?;
     allow_clock_offset(&args, &config.data)?;
-    super::wait(serve(args, config))
+    let lan = match part {
+        Part::All => Some(args.lan_beside(&config)?),
+        _ => args.lan.refuse().map(|()| None)?,
+    };
+    super::wait(serve(args, config, lan))
 }
 
-async fn serve(args: Args, config: Config) -> Result<(), Fault> {
+async fn serve(args: Args, config: Config, lan: Option<lan::Config>) -> Result<(), Fault> {
     let listen = |kind| signal(kind).map_err(|err| Fault::refused(format!("listen for signals: {err}")));
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -105,7 +109,7 @@ async fn serve(args: Args, config: Config) -> Result<(), Fault> {
         None
     };
     config.peers.extend(demo.iter().map(|peer| peer.addr));
-    let daemon = Daemon::start(config, args.starter).await?;
+    let daemon = Daemon::start(config, args.starter, lan).await?;
     if let Err(fault) = announce(&args, &daemon) {
         daemon.stop().await;
         return Err(fault);
@@ -233,6 +237,7 @@ impl Args {
         config.http.extend(&self.listen_admin);
         config.advertise = self.advertise.or(config.advertise);
         config.control = self.control.clone().or(config.control);
+        config.lan_control = self.lan.lan_control.clone().or(config.lan_control);
         config.clock_offset_secs = self.clock_offset.unwrap_or(0);
         self.network.apply(&mut config);
         let faults = config.faults();
@@ -291,6 +296,24 @@ impl Args {
             http_port,
             state,
         })
+    }
+
+    /// The same for `granary run`: its settings in a file of its own, names on an unprivileged port of this machine.
+    fn lan_beside(&self, config: &Config) -> Result<lan::Config, Fault> {
+        let mut lan = lan::Config {
+            settings: None,
+            control: config.lan_socket(),
+            advertise: config.advertise,
+            ..self.lan_config()?
+        };
+        if self.lan.listen_dns.is_empty() {
+            lan.dns = vec![SocketAddr::from(([127, 0, 0, 1], 42053))];
+        }
+        // Asked on loopback alone, we are this machine's matter: no network hears of us.
+        if lan.interfaces.is_empty() && lan.dns.iter().all(|addr| addr.ip().is_loopback()) {
+            lan.interfaces = vec!["lo".into()];
+        }
+        Ok(lan)
     }
 
     pub fn log(&self) -> &str {

@@ -13,6 +13,7 @@ pub fn parse(text: &str, config: &Config) -> Result<Config, Vec<String>> {
     let mut reader = Reader::new("", table, &mut faults);
     reader.path("content", &mut config.content);
     reader.path("control", &mut config.control);
+    reader.path("lan_control", &mut config.lan_control);
     reader.text("log", &mut config.log);
     reader.parsed("advertise", &mut config.advertise, "an IPv4 address", |t| {
         t.parse().ok()

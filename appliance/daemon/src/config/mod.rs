@@ -33,6 +33,8 @@ pub struct Config {
     pub dht: Vec<SocketAddr>,
     /// The control socket; default `control.sock` in the data folder.
     pub control: Option<PathBuf>,
+    /// The control socket of the lan half; default `lan.sock` in the data folder.
+    pub lan_control: Option<PathBuf>,
     /// The address that the PAC file names; default: the address the browser asked us on.
     pub advertise: Option<Ipv4Addr>,
     /// `HOST:PORT` of the first DHT nodes. Empty: only remembered nodes and what peers tell.
@@ -91,6 +93,7 @@ impl Default for Config {
                 SocketAddr::from(([0u16; 8], 42070)),
             ],
             control: None,
+            lan_control: None,
             advertise: None,
             dht_bootstrap: [
                 "router.bittorrent.com:6881",
@@ -127,6 +130,12 @@ impl Config {
         self.control
             .clone()
             .unwrap_or_else(|| self.data.join("control.sock"))
+    }
+
+    pub fn lan_socket(&self) -> PathBuf {
+        self.lan_control
+            .clone()
+            .unwrap_or_else(|| self.data.join("lan.sock"))
     }
 
     /// What the store is opened with.
