@@ -1,7 +1,7 @@
 //! Formats and decisions. Pure: no I/O, no clock, no threads, no async.
 //!
 //! Reading order: `id`, `key`, `bencode`, `metainfo`, `create`, `magnet`, `name`, `secret` and `record` (what a key signs), `record_keeping` (when it is put again), then the wire protocols (`dht`, `peer`, `tracker`,
-//! `lsd`), then what a site's files mean over HTTP (`site`, `pac`).
+//! `lsd`, `dns`), then what a site's files mean over HTTP (`site`, `pac`).
 
 pub mod bencode;
 pub mod create;

@@ -2,6 +2,10 @@
 //! wait.
 //!
 //! Must not know sites, the swarm, the other rooms of the LAN, or how a block list is stored.
+//!
+//! Reading order: `upstream` (the side that asks).
+
+pub mod upstream;
 
 /// Which names the household does not want to see.
 pub trait Blocking: Send + Sync {
