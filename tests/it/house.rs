@@ -240,6 +240,30 @@ fn redb_is_named_by_the_store_alone() {
     none("only the store may know redb", broken);
 }
 
+/// Mapping a file is the one thing of ours that needs it; `granary-mapped` says why it is sound.
+#[test]
+fn unsafe_code_stands_in_one_crate_of_one_page() {
+    let mut broken = Vec::new();
+    for (path, text) in rust() {
+        let allows = code(&text).contains("allow(unsafe_code)") || code(&text).contains("memmap2::");
+        if allows && path != "appliance/mapped/src/lib.rs" && path != "tests/it/house.rs" {
+            broken.push(path);
+        }
+    }
+    for (path, text) in files(&["Cargo.toml"]) {
+        let own_lints = !text.contains("[lints]\nworkspace = true") && text.contains("[package]");
+        let names = text.lines().any(|line| line.starts_with("memmap2"));
+        if (own_lints || names) && path != "Cargo.toml" && path != "appliance/mapped/Cargo.toml" {
+            broken.push(path);
+        }
+    }
+    let page = fs::read_to_string(root().join("appliance/mapped/src/lib.rs")).expect("it is there");
+    if code(&page).matches("unsafe {").count() != 1 || page.matches("// SAFETY:").count() != 1 {
+        broken.push("appliance/mapped: one line of unsafe code, with its reason".into());
+    }
+    none("unsafe code stands in one place", broken);
+}
+
 #[test]
 fn untyped_errors_stay_where_nobody_has_to_choose() {
     let broken = rust()

@@ -100,6 +100,8 @@ pub struct BlockFacts {
     pub names: u64,
     /// Nothing is blocked for so long.
     pub paused_secs: Option<u64>,
+    /// Where the compiled list is looked for.
+    pub file: String,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -8,7 +8,8 @@ use tracing::warn;
 
 use crate::{
     api::{Devices, InterfaceFacts, Linked, Saved, Status, Survey, Top, Trouble},
-    control,
+    blocking::Blocking,
+    control, dns,
     frame::{Config, House},
     interfaces::Interfaces,
     settings::Settings,
@@ -28,6 +29,7 @@ pub enum Error {
 /// Every room's handle.
 pub struct Rooms {
     pub house: House,
+    blocking: Blocking,
     settings: watch::Sender<Arc<Settings>>,
     path: PathBuf,
     started: Instant,
@@ -70,6 +72,7 @@ impl Lan {
         }
         let rooms = Arc::new(Rooms {
             house: house.clone(),
+            blocking: Blocking::start(&house),
             settings: sender,
             path,
             started: Instant::now(),
@@ -139,6 +142,7 @@ impl Rooms {
                     served: view.served.contains(&one.name),
                 })
                 .collect(),
+            block: self.blocking.facts(),
             ..Status::default()
         }
     }
@@ -174,13 +178,32 @@ impl Rooms {
         Top::default()
     }
 
-    pub fn pause(&self, _secs: u64) {}
+    /// Blocks nothing for so long; 0 ends the pause.
+    pub fn pause(&self, secs: u64) {
+        self.blocking.pause(Duration::from_secs(secs));
+    }
 
-    pub fn reload_blocklist(&self) {}
+    pub fn reload_blocklist(&self) {
+        self.blocking.reload();
+    }
 
     pub fn linked(&self, _linked: Linked) {}
 
     pub async fn survey(&self) -> Survey {
         Survey::default()
+    }
+}
+
+impl dns::Blocking for Blocking {
+    fn is_blocked(&self, name: &[u8]) -> bool {
+        Self::is_blocked(self, name)
+    }
+
+    fn generation(&self) -> u64 {
+        Self::generation(self)
+    }
+
+    fn names(&self) -> u64 {
+        Self::names(self)
     }
 }

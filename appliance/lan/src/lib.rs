@@ -4,10 +4,11 @@
 //! Must not know sites, the swarm, pages, or the store of the web half: a `.btlink` answer never waits for anything.
 //!
 //! Reading order: `lan` (who exists, start and stop order), `settings` (the one file), `api` (what is told and asked over the
-//! control socket), `control`, `frame` (what every room is given), `interfaces` (what the kernel says of the network), then one room each: `dns`, `dhcp`, `ra`,
+//! control socket), `control`, `frame` (what every room is given), `interfaces` (what the kernel says of the network), then one room each: `dns`, `blocking`, `dhcp`, `ra`,
 //! `mdns`; `watchdog` asks our own resolver before it feeds systemd's.
 
 pub mod api;
+mod blocking;
 mod control;
 pub mod dns;
 mod frame;
@@ -15,6 +16,7 @@ mod interfaces;
 mod lan;
 pub mod settings;
 
+pub use blocking::FILE_BYTES_MAX as BLOCKLIST_BYTES_MAX;
 pub use frame::{Config, House};
 pub use interfaces::{Interface, Interfaces};
 pub use lan::{Error, Lan};

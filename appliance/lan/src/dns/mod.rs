@@ -12,6 +12,11 @@ pub trait Blocking: Send + Sync {
     /// `name`: wire form, lower case. What stands above the name counts too.
     fn is_blocked(&self, name: &[u8]) -> bool;
 
+    /// A verdict that is kept counts as long as this number stays the same.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// Names in the list, for the status.
     fn names(&self) -> u64;
 }
