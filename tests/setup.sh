@@ -8,7 +8,7 @@ mkdir -p "$cache"
 
 missing=()
 need() { # need COMMAND PACKAGE
-    command -v "$1" >/dev/null 2>&1 || [ -x "/usr/bin/$1" ] || missing+=("$2")
+    command -v "$1" >/dev/null 2>&1 || [ -x "/usr/bin/$1" ] || [ -x "/usr/sbin/$1" ] || missing+=("$2")
 }
 need cc gcc
 [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
@@ -42,6 +42,18 @@ need knotd knot
 need kdig knot-dnsutils
 need dnsdist dnsdist
 need openssl openssl
+# The LAN: namespaces, a router, devices of several kinds.
+need ip iproute2
+need nft nftables
+need ping iputils-ping
+need dnsmasq dnsmasq-base
+need firefox-esr firefox-esr
+need NetworkManager network-manager
+need dbus-daemon dbus
+need busybox busybox
+need dig bind9-dnsutils
+[ -x /lib/systemd/systemd-resolved ] || missing+=(systemd-resolved)
+compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
 /usr/bin/python3 -c 'import libtorrent' 2>/dev/null || missing+=(python3-libtorrent)
 fi
 
@@ -50,6 +62,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
     $sudo apt-get update -qq
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # The package systemd-resolved takes the machine's resolver over, also where no systemd runs to start it.
+    old=/etc/.resolv.conf.systemd-resolved.bak
+    if [ -L /etc/resolv.conf ] && [ ! -e /etc/resolv.conf ] && [ -f "$old" ]; then
+        $sudo rm /etc/resolv.conf
+        $sudo cp -p "$old" /etc/resolv.conf
+    fi
 fi
 
 [ "${1:-}" = build ] && exit 0

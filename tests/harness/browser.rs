@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::{
     http,
+    netns::Host,
     process::{Process, bounded, free_port},
     wait::wait_for,
 };
@@ -20,6 +21,7 @@ pub struct Browser {
     driver: Process,
     addr: SocketAddr,
     session: String,
+    place: Option<Host>,
     _profile: TempDir,
 }
 
@@ -32,17 +34,36 @@ impl Browser {
 
     #[track_caller]
     pub fn start(args: &[String]) -> Self {
+        Self::launch(None, args)
+    }
+
+    /// On a host of a test LAN, with that host's network and resolver.
+    #[track_caller]
+    pub fn start_on(host: &Host, args: &[String]) -> Self {
+        Self::launch(Some(host.clone()), args)
+    }
+
+    #[track_caller]
+    fn launch(place: Option<Host>, args: &[String]) -> Self {
         let profile = tempfile::Builder::new()
             .prefix("granary-browser-")
             .tempdir()
             .expect("the temporary folder is writable");
         let port = free_port();
-        let mut command = bounded("chromedriver");
+        let mut command = match &place {
+            Some(host) => {
+                let mut command = host.command("timeout");
+                command.args(["--foreground", "-k", "3", "900", "chromedriver"]);
+                command
+            }
+            None => bounded("chromedriver"),
+        };
         command.arg(format!("--port={port}"));
         let driver = Process::start("chromedriver", &mut command, &profile.path().join("driver.log"));
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         wait_for("chromedriver to listen", Duration::from_secs(30), || {
-            http::get(addr, "/status", &[]).is_ok_and(|r| r.json()["value"]["ready"] == true)
+            let ready = || http::get(addr, "/status", &[]);
+            at(place.as_ref(), ready).is_ok_and(|r| r.json()["value"]["ready"] == true)
         });
         let mut all = vec![
             "--headless=new".to_string(),
@@ -59,7 +80,7 @@ impl Browser {
             "timeouts": {"script": 90_000, "pageLoad": 90_000},
             "goog:chromeOptions": {"binary": "/usr/bin/chromium", "args": all},
         }}});
-        let reply = call(addr, "POST", "/session", &body);
+        let reply = at(place.as_ref(), || call(addr, "POST", "/session", &body));
         let session = reply["sessionId"]
             .as_str()
             .unwrap_or_else(|| panic!("no browser session: {reply}"))
@@ -68,6 +89,7 @@ impl Browser {
             driver,
             addr,
             session,
+            place,
             _profile: profile,
         }
     }
@@ -237,25 +259,27 @@ impl Browser {
 
     #[track_caller]
     fn command(&self, method: &str, path: &str, body: &Value) -> Value {
-        call(
-            self.addr,
-            method,
-            &format!("/session/{}{path}", self.session),
-            body,
-        )
+        let path = format!("/session/{}{path}", self.session);
+        at(self.place.as_ref(), || call(self.addr, method, &path, body))
+    }
+
+    /// Opens a page; what Chromium says when it cannot.
+    pub fn try_open(&self, url: &str) -> Result<(), String> {
+        let path = format!("/session/{}/url", self.session);
+        let reply = at(self.place.as_ref(), || {
+            try_call(self.addr, "POST", &path, &json!({ "url": url }))
+        });
+        reply.map(drop)
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         // Chromium outlives a chromedriver that is only killed.
-        let _ = http::request(
-            self.addr,
-            "DELETE",
-            &format!("/session/{}", self.session),
-            &[],
-            &[],
-        );
+        let path = format!("/session/{}", self.session);
+        let _ = at(self.place.as_ref(), || {
+            http::request(self.addr, "DELETE", &path, &[], &[])
+        });
         // SIGTERM reaches the driver through timeout(1), which SIGKILL would orphan.
         self.driver.signal(rustix::process::Signal::TERM);
         let _ = self.driver.wait(Duration::from_secs(3));
@@ -271,22 +295,31 @@ pub fn screens_dir() -> PathBuf {
     dir
 }
 
+fn at<T: Send>(place: Option<&Host>, work: impl FnOnce() -> T + Send) -> T {
+    match place {
+        Some(host) => host.within(work),
+        None => work(),
+    }
+}
+
 #[track_caller]
 fn call(addr: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
+    try_call(addr, method, path, body).unwrap_or_else(|err| panic!("{method} {path}: {err}"))
+}
+
+fn try_call(addr: SocketAddr, method: &str, path: &str, body: &Value) -> Result<Value, String> {
     let bytes = if body.is_null() {
         Vec::new()
     } else {
         body.to_string().into_bytes()
     };
-    let reply = http::request(
-        addr,
-        method,
-        path,
-        &[("content-type", "application/json")],
-        &bytes,
-    )
-    .unwrap_or_else(|err| panic!("{method} {path} to chromedriver: {err:#}"));
+    let json = [("content-type", "application/json")];
+    let reply =
+        http::request(addr, method, path, &json, &bytes).map_err(|err| format!("chromedriver: {err:#}"))?;
     let value = reply.json()["value"].clone();
-    assert!(reply.status == 200, "{method} {path}: {value}");
-    value
+    if reply.status == 200 {
+        Ok(value)
+    } else {
+        Err(value.to_string())
+    }
 }

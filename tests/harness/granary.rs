@@ -1,7 +1,7 @@
 //! The real binary, started on loopback with ports of the system's choice.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     http::{self, Response},
+    netns::Host,
     process::Process,
     wait::wait_for,
 };
@@ -47,6 +48,7 @@ pub struct Setup {
     data: Option<PathBuf>,
     args: Vec<String>,
     bt_ip: String,
+    place: Option<Host>,
 }
 
 impl Default for Setup {
@@ -56,6 +58,7 @@ impl Default for Setup {
             data: None,
             args: Vec::new(),
             bt_ip: "127.0.0.1".into(),
+            place: None,
         }
     }
 }
@@ -90,6 +93,40 @@ impl Setup {
         self
     }
 
+    /// On a host of a test LAN, with the ports of the real appliance (53, 80, 3128) on all its addresses, which devices are
+    /// told by the first one.
+    pub fn on(mut self, host: &Host) -> Self {
+        self.place = Some(host.clone());
+        self.bt_ip = "0.0.0.0".into();
+        self
+    }
+
+    fn places(&self) -> Vec<String> {
+        let mut args = Vec::new();
+        let mut add = |flag: &str, value: &str| args.extend([flag.to_string(), value.to_string()]);
+        match &self.place {
+            None => {
+                add("--listen-http", "127.0.0.1:0");
+                add("--listen-proxy", "127.0.0.1:0");
+                if self.verb == "lan" && !self.args.iter().any(|arg| arg == "--listen-dns") {
+                    add("--listen-dns", "127.0.0.1:0");
+                }
+            }
+            Some(host) => {
+                if self.verb != "lan" {
+                    add("--listen-http", "0.0.0.0:80");
+                    add("--listen-proxy", "0.0.0.0:3128");
+                }
+                let own = host.addrs().into_iter().find(IpAddr::is_ipv4);
+                if let Some(own) = own {
+                    add("--advertise", &own.to_string());
+                }
+            }
+        }
+        add("--listen-bt", &format!("{}:0", self.bt_ip));
+        args
+    }
+
     /// Starts it and waits until it says that everything listens.
     #[track_caller]
     pub fn start(self) -> Granary {
@@ -116,13 +153,15 @@ impl Setup {
             .prefix("granary-test-")
             .tempdir()
             .expect("the temporary folder is writable");
-        let data = self.data.unwrap_or_else(|| temp.path().join("data"));
+        let data = self.data.clone().unwrap_or_else(|| temp.path().join("data"));
         let ready = temp.path().join("ready.json");
         let control = temp.path().join("control.sock");
-        let mut command = Command::new(binary());
-        command.arg(&self.verb).arg("--data").arg(&data);
-        command.args(["--listen-http", "127.0.0.1:0", "--listen-proxy", "127.0.0.1:0"]);
-        command.args(["--listen-bt", &format!("{}:0", self.bt_ip)]);
+        let mut command = match &self.place {
+            Some(host) => host.command(binary()),
+            None => Command::new(binary()),
+        };
+        let places = self.places();
+        command.arg(&self.verb).arg("--data").arg(&data).args(places);
         command.args(["--listen-dht", "127.0.0.1:0", "--dht-bootstrap", "none"]);
         if self.verb == "run" {
             command.args(["--listen-dns", "127.0.0.1:0"]);
@@ -145,6 +184,7 @@ impl Setup {
             ready: Value::Null,
             data,
             control,
+            place: self.place,
             _temp: temp,
         };
         (granary, ready)
@@ -158,6 +198,7 @@ pub struct Granary {
     ready: Value,
     pub data: PathBuf,
     pub control: PathBuf,
+    place: Option<Host>,
     _temp: TempDir,
 }
 
@@ -194,7 +235,13 @@ impl Granary {
 
     #[track_caller]
     pub fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Response {
-        http::get(self.addr("proxy"), url, headers).unwrap_or_else(|err| panic!("GET {url}: {err:#}"))
+        let proxy = self.addr("proxy");
+        let ask = || http::get(proxy, url, headers);
+        let reply = match &self.place {
+            Some(host) => host.within(ask),
+            None => ask(),
+        };
+        reply.unwrap_or_else(|err| panic!("GET {url}: {err:#}"))
     }
 
     /// The body of `path` of the site with that infohash; panics unless it is a 200.

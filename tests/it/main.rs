@@ -15,6 +15,7 @@ mod hostile_input;
 mod house;
 mod http2;
 mod killed;
+mod lan_rig;
 mod mutable;
 mod packet;
 mod pages;
