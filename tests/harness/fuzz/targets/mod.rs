@@ -4,6 +4,7 @@
 mod formats;
 mod items;
 mod names;
+mod upstream;
 mod web;
 mod wire;
 
@@ -29,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     target("head", web::heads, web::head),
     target("site", web::requests, web::site),
     target("redirects", web::rules, web::redirects),
+    target("dns_answer", upstream::answers, upstream::answer),
 ];
 
 const fn target(name: &'static str, seeds: fn() -> Vec<Vec<u8>>, run: fn(&[u8]) -> u64) -> Target {
