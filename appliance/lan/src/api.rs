@@ -261,3 +261,8 @@ pub struct Survey {
     /// The LAN's DHCP hands out this box as resolver.
     pub handed_out_as_resolver: bool,
 }
+
+/// A hardware address as people write it.
+pub fn spelled(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}

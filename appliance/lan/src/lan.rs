@@ -9,7 +9,7 @@ use tracing::warn;
 use crate::{
     api::{Devices, InterfaceFacts, Linked, Saved, Status, Survey, Top, Trouble},
     blocking::Blocking,
-    control, dns,
+    control, dhcp, dns,
     frame::{Config, House},
     interfaces::Interfaces,
     settings::Settings,
@@ -30,6 +30,7 @@ pub enum Error {
 pub struct Rooms {
     pub house: House,
     blocking: Blocking,
+    dhcp: dhcp::Handle,
     settings: watch::Sender<Arc<Settings>>,
     path: PathBuf,
     started: Instant,
@@ -73,6 +74,7 @@ impl Lan {
         let rooms = Arc::new(Rooms {
             house: house.clone(),
             blocking: Blocking::start(&house),
+            dhcp: dhcp::start(&house),
             settings: sender,
             path,
             started: Instant::now(),
@@ -143,6 +145,7 @@ impl Rooms {
                 })
                 .collect(),
             block: self.blocking.facts(),
+            dhcp: self.dhcp.facts(),
             ..Status::default()
         }
     }

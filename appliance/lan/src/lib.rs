@@ -10,6 +10,7 @@
 pub mod api;
 mod blocking;
 mod control;
+pub mod dhcp;
 pub mod dns;
 mod frame;
 mod interfaces;

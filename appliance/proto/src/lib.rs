@@ -6,6 +6,7 @@
 pub mod bencode;
 pub mod create;
 pub mod dedupe;
+pub mod dhcp;
 pub mod dht;
 pub mod dns;
 pub mod encoding;

@@ -199,7 +199,7 @@ impl Db {
     /// Runs `deed` in one transaction. When this returns `Ok`, its changes survive a power cut: two-phase commit, and
     /// the allocator's state beside it, so that the next open needs no repair. `Err`: nothing of it is visible.
     pub fn write<T>(&self, deed: impl FnOnce(&WriteTransaction) -> Result<T, Error>) -> Result<T, Error> {
-        self.commit(Durability::Immediate, deed)
+        self.commit(Durability::Immediate, true, deed)
     }
 
     /// Like [`Db::write`], but may be undone by a crash until the next durable commit of this file.
@@ -207,12 +207,22 @@ impl Db {
         &self,
         deed: impl FnOnce(&WriteTransaction) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.commit(Durability::None, deed)
+        self.commit(Durability::None, false, deed)
+    }
+
+    /// Like [`Db::write`], for a small file that is written to often: without the allocator's state, so that a commit is
+    /// cheaper and the first open after a crash reads the whole file.
+    pub fn write_lean<T>(
+        &self,
+        deed: impl FnOnce(&WriteTransaction) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.commit(Durability::Immediate, false, deed)
     }
 
     fn commit<T>(
         &self,
         durability: Durability,
+        quick_repair: bool,
         deed: impl FnOnce(&WriteTransaction) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.with(true, |db| {
@@ -221,7 +231,7 @@ impl Db {
                 .map_err(|err| Error::Damaged(err.to_string()))?;
             if matches!(durability, Durability::Immediate) {
                 txn.set_two_phase_commit(true);
-                txn.set_quick_repair(true);
+                txn.set_quick_repair(quick_repair);
             }
             let out = deed(&txn)?;
             let committed = txn.commit();

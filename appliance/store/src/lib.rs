@@ -5,7 +5,7 @@
 //! `core` (the shared value and its periodic work), `sites` (rows), `pieces`, `pending` and `reads` (bytes), `direct` (reads
 //! around redb), `commit` (what makes them held), `rows` (what the
 //! household follows, and who may enter), `copy`, `compare`, `rebuild` and `adopt` (when the state is lost), `recover` (after
-//! a crash), `removal`, `compact`, `rot`, `scrub`, `quota`, `ballast`.
+//! a crash), `removal`, `compact`, `rot`, `scrub`, `quota`, `ballast`. `leases` is a file of its own, for the lan half.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -36,6 +36,7 @@ mod due;
 mod error;
 mod file;
 mod frozen;
+mod leases;
 mod ledger;
 mod locks;
 mod migrate;
@@ -60,6 +61,7 @@ mod tables;
 
 pub use audit::Audit;
 pub use error::Error;
+pub use leases::{LeaseRow, Leases};
 pub use pieces::Pieces;
 pub use rows::{
     Account, ApiToken, Conflict, DhtItem, Owner, PutOutcome, RecordRow, Role, Session, Subscription, Version,

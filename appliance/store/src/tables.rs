@@ -13,6 +13,9 @@ pub(crate) const FORMAT: u32 = 1;
 /// Tables of other rooms' rows: keys and values are bytes, `rows` knows what they mean.
 pub(crate) type Rows = Table<'static, &'static [u8], &'static [u8]>;
 
+/// The one table of `leases.redb`: address → lease, see `leases`.
+pub(crate) const LEASES: Table<u32, &[u8]> = Table::new("leases-1");
+
 /// Names the tables of `state.redb`: the only list of them.
 macro_rules! state_tables {
     ($($(#[$doc:meta])* $name:ident: $kind:ty = $text:literal;)*) => {

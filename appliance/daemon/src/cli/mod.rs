@@ -9,6 +9,7 @@ mod check_record;
 mod check_torrent;
 mod convert;
 mod demo;
+mod dhcp_decide;
 mod doctor;
 mod fetch;
 mod follow;
@@ -22,6 +23,7 @@ mod network;
 mod openapi;
 mod pac;
 mod pasted;
+mod probe;
 mod progress;
 mod put;
 mod reach;
@@ -96,6 +98,10 @@ enum Command {
     CheckTorrent(check_torrent::Args),
     /// Read a record file and say whether it is acceptable
     CheckRecord(check_record::Args),
+    /// Ask which DHCP servers answer on a network, and what they hand out
+    Probe(probe::Args),
+    /// Say what the DHCP service would answer to a packet
+    DhcpDecide(dhcp_decide::Args),
     /// Spell a key or an infohash in other ways
     Convert(convert::Args),
     /// Print the public key of a seed
@@ -137,6 +143,8 @@ impl Cli {
             Command::Demo(args) => demo::run(args),
             Command::CheckTorrent(args) => check_torrent::run(args),
             Command::CheckRecord(args) => check_record::run(args),
+            Command::Probe(args) => probe::run(args),
+            Command::DhcpDecide(args) => dhcp_decide::run(args),
             Command::Convert(args) => convert::run(args),
             Command::ExtractPubkey(args) => convert::extract(args),
             Command::Bench(args) => bench::run(args),

@@ -4,7 +4,6 @@
 mod formats;
 mod items;
 mod names;
-mod upstream;
 mod web;
 mod wire;
 
@@ -30,7 +29,6 @@ pub const TARGETS: &[Target] = &[
     target("head", web::heads, web::head),
     target("site", web::requests, web::site),
     target("redirects", web::rules, web::redirects),
-    target("dns_answer", upstream::answers, upstream::answer),
 ];
 
 const fn target(name: &'static str, seeds: fn() -> Vec<Vec<u8>>, run: fn(&[u8]) -> u64) -> Target {
