@@ -165,6 +165,8 @@ pub struct RaFacts {
     pub resolver: Option<std::net::Ipv6Addr>,
     /// Routers that announce themselves; at most 8.
     pub routers: Vec<Router6>,
+    /// What does not work, also while nothing is announced: then only routers go unheard.
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -183,6 +185,8 @@ pub struct MdnsFacts {
     pub enabled: bool,
     /// The name we have now, such as `granary.local`, or `granary-2.local` after a conflict.
     pub name: Option<String>,
+    /// Why there is none, or not everywhere.
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -246,17 +250,23 @@ pub struct Linked {
 pub struct Survey {
     pub interface: Option<String>,
     pub addr: Option<Ipv4Addr>,
+    /// The box's own IPv6 addresses there.
+    pub addrs6: Vec<std::net::Ipv6Addr>,
     pub gateway: Option<Ipv4Addr>,
+    /// DHCP servers could be looked for.
+    pub dhcp_looked: bool,
     /// Every DHCP server that answered a DISCOVER, ourselves left out.
     pub dhcp_servers: Vec<DhcpServer>,
     pub routers6: Vec<Router6>,
     /// The router answers DNS.
     pub router_resolves: bool,
+    /// What the router's resolver calls itself, such as `dnsmasq-2.90`.
+    pub router_software: Option<String>,
     /// The router's resolver sends `.btlink` to this box: conditional forwarding works.
     pub router_forwards: bool,
     /// The router's resolver drops answers that point into the home.
     pub router_drops_private: bool,
-    /// Upstream says `use-application-dns.net` does not exist: Firefox does not go around the home's resolver.
+    /// The router's resolver, else that of the box's system, says `use-application-dns.net` does not exist: Firefox does not go around the home's resolver.
     pub doh_canary: bool,
     /// The LAN's DHCP hands out this box as resolver.
     pub handed_out_as_resolver: bool,

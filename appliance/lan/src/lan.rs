@@ -12,8 +12,13 @@ use crate::{
     control, dhcp, dns,
     frame::{Config, House},
     interfaces::Interfaces,
+    mdns, ra,
     settings::Settings,
+    survey,
 };
+
+/// Routers and DHCP servers that were asked have spoken after it.
+const NEIGHBOURS_ANSWER: Duration = Duration::from_secs(2);
 
 /// Split by what the person who starts us can do.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +39,8 @@ pub struct Rooms {
     settings: watch::Sender<Arc<Settings>>,
     path: PathBuf,
     started: Instant,
+    ra: ra::Handle,
+    mdns: mdns::Handle,
 }
 
 /// A running lan half.
@@ -78,6 +85,8 @@ impl Lan {
             settings: sender,
             path,
             started: Instant::now(),
+            ra: ra::start(&house),
+            mdns: mdns::start(&house),
         });
         let socket = &house.config.control;
         control::start(socket, rooms.clone()).map_err(|reason| match reason.kind() {
@@ -106,7 +115,7 @@ impl Lan {
 
     /// Says goodbye on the LAN (router advertisements, mDNS), then ends. The tasks end with the group given at the start.
     pub async fn stop(self, deadline: Duration) {
-        let _ = deadline;
+        tokio::join!(self.rooms.ra.goodbye(deadline), self.rooms.mdns.goodbye(deadline));
         let _ = std::fs::remove_file(&self.rooms.house.config.control);
     }
 }
@@ -146,6 +155,8 @@ impl Rooms {
                 .collect(),
             block: self.blocking.facts(),
             dhcp: self.dhcp.facts(),
+            ra: self.ra.facts(),
+            mdns: self.mdns.facts(),
             ..Status::default()
         }
     }
@@ -193,7 +204,14 @@ impl Rooms {
     pub fn linked(&self, _linked: Linked) {}
 
     pub async fn survey(&self) -> Survey {
-        Survey::default()
+        // Routers answer a solicitation within half a second.
+        let routers6 = async {
+            self.ra.solicit();
+            tokio::time::sleep(NEIGHBOURS_ANSWER).await;
+            self.ra.facts().routers
+        };
+        let dhcp = |interface: String| async move { self.dhcp.discover(&interface, NEIGHBOURS_ANSWER).await };
+        survey::look(&self.house, dhcp, routers6).await
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Reading order: `lan` (who exists, start and stop order), `settings` (the one file), `api` (what is told and asked over the
 //! control socket), `control`, `frame` (what every room is given), `interfaces` (what the kernel says of the network), then one room each: `dns`, `blocking`, `dhcp`, `ra`,
-//! `mdns`; `watchdog` asks our own resolver before it feeds systemd's.
+//! `mdns`; `survey` looks at the LAN and says what to do next; `watchdog` asks our own resolver before it feeds systemd's.
 
 pub mod api;
 mod blocking;
@@ -15,9 +15,13 @@ pub mod dns;
 mod frame;
 mod interfaces;
 mod lan;
+mod mdns;
+mod ra;
 pub mod settings;
+mod survey;
 
 pub use blocking::FILE_BYTES_MAX as BLOCKLIST_BYTES_MAX;
 pub use frame::{Config, House};
 pub use interfaces::{Interface, Interfaces};
 pub use lan::{Error, Lan};
+pub use survey::recommend;

@@ -3,6 +3,7 @@
 //! Reading order: `id`, `key`, `bencode`, `metainfo`, `create`, `magnet`, `name`, `secret` and `record` (what a key signs), `record_keeping` (when it is put again), then the wire protocols (`dht`, `peer`, `tracker`,
 //! `lsd`, `dns`), then what a site's files mean over HTTP (`site`, `pac`).
 
+pub mod advice;
 pub mod bencode;
 pub mod create;
 pub mod dedupe;

@@ -535,12 +535,14 @@ impl Handle {
         asked.iter().copied().collect()
     }
 
-    /// Every other server that offers an address on this interface until the deadline. Nothing when it cannot be asked.
-    pub async fn discover(&self, interface: &str, deadline: Duration) -> Vec<DhcpServer> {
-        let found = ask(interface, deadline).await.unwrap_or_default();
+    /// Every other server that offers an address on this interface until the deadline. `None` when nobody can be asked.
+    pub async fn discover(&self, interface: &str, deadline: Duration) -> Option<Vec<DhcpServer>> {
+        let found = ask(interface, deadline).await.ok()?;
         let others = found.into_iter().map(|found| found.server);
-        others
-            .filter(|server| !server.server.is_some_and(|addr| self.shared.is_own(addr)))
-            .collect()
+        Some(
+            others
+                .filter(|server| !server.server.is_some_and(|addr| self.shared.is_own(addr)))
+                .collect(),
+        )
     }
 }
