@@ -15,6 +15,8 @@ mod hostile_input;
 mod house;
 mod http2;
 mod killed;
+mod lan_ipv6;
+mod lan_mdns;
 mod lan_rig;
 mod mutable;
 mod packet;

@@ -2,6 +2,7 @@
 //! and asserts what it promises.
 
 mod formats;
+mod ipv6;
 mod items;
 mod names;
 mod web;
@@ -28,6 +29,9 @@ pub const TARGETS: &[Target] = &[
     target("url", wire::urls, wire::url),
     target("head", web::heads, web::head),
     target("site", web::requests, web::site),
+    target("ra", ipv6::advertisements, ipv6::advertisement),
+    target("dhcp6", ipv6::requests, ipv6::request),
+    target("mdns", ipv6::packets, ipv6::packet),
     target("redirects", web::rules, web::redirects),
 ];
 
