@@ -157,7 +157,7 @@ mod tests {
     fn the_kernel_is_told_with_these_bytes() {
         let addr = "fd12:3456:789a:1::53".parse().expect("an address");
         let expected = concat!(
-            "58000000",
+            "54000000",
             "1400",
             "0505",
             "0100000000000000",
