@@ -43,7 +43,7 @@ def node(granary, work, number, bootstrap):
     argv = [granary.binary, "run", "--data", work / f"data-{number}", "--ready-file", ready, "--control", control, "--no-lsd",
             "--no-upnp", "--log", "warn", "--dht-bootstrap", bootstrap]
     # Nodes limit what one address may ask, so each has one of its own; peers are found where its DHT node is.
-    for door in ("http", "proxy", "bt", "dht"):
+    for door in ("http", "proxy", "bt", "dht", "dns"):
         argv += [f"--listen-{door}", f"127.0.0.{number + 1}:0"]
     process = Process(f"granary {number}", argv)
     until(ready.exists, 120, "the ready file", process)

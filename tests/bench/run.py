@@ -24,9 +24,10 @@ import many  # noqa: E402
 import measure  # noqa: E402
 import pages  # noqa: E402
 import torrent  # noqa: E402
+import unplugged  # noqa: E402
 import web  # noqa: E402
 
-JOBS = ("store", "dht", "web", "torrent", "many", "feeds", "dedupe", "pages")
+JOBS = ("store", "dht", "web", "torrent", "many", "feeds", "dedupe", "pages", "unplugged")
 
 
 def arguments():
@@ -63,6 +64,8 @@ def run_job(name, args, ours, work, results):
         torrent.run(ours, work, args.repetitions, args.mib, results)
     elif name == "pages":
         pages.run(ours, work, results)
+    elif name == "unplugged":
+        unplugged.run(ours, work, results)
     elif name == "dedupe":
         dedupe.run(ours, work, results)
     elif name == "feeds":

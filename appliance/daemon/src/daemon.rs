@@ -6,10 +6,10 @@
 mod halves;
 
 use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tracing::{info, warn};
 
-use self::halves::Beside;
+use self::halves::{Askers, Beside};
 use crate::{
     admin::Admin,
     api::{Addresses, Handles},
@@ -20,7 +20,7 @@ use crate::{
     db::Db,
     fault::{Exit, Fault},
     feeds::{self, Feeds},
-    gateway::{self, Sockets},
+    gateway::{self, Network, Seen, Sockets},
     health::{self, Health},
     home::Home,
     journal::Journal,
@@ -139,6 +139,7 @@ impl Daemon {
                 claim,
                 health,
                 home: Home::new(config.lan_socket()),
+                seen: Seen::default(),
                 tasks: tasks.clone(),
                 addresses: Arc::new(addresses),
                 shelves: Arc::new(config.store()),
@@ -162,6 +163,7 @@ impl Daemon {
         addresses.proxy = first(&sockets.proxy);
         addresses.admin_url = addresses.http.map(|http| format!("http://{http}/"));
         addresses.pac_url = addresses.http.map(|http| format!("http://{http}/proxy.pac"));
+        let expected = lan.is_none();
         if let Some(lan) = lan {
             let lan = lan::Config {
                 http_port: addresses.http.map_or(lan.http_port, |http| http.port()),
@@ -178,7 +180,8 @@ impl Daemon {
         self.handles.addresses = Arc::new(addresses);
         let sites = Arc::new(self.handles.sites.clone());
         let pages = Arc::new(Admin::new(self.handles.clone()));
-        gateway::start(&gateway_config, sockets, sites, pages, &self.doors)
+        let network = self.network(expected);
+        gateway::start(&gateway_config, sockets, sites, pages, network, &self.doors)
             .map_err(|err| Fault::usage(err.to_string()))?;
         control::start(&socket, self.handles.clone(), &self.doors).map_err(|err| match err {
             control::Error::InUse(_) => Fault::new(
@@ -197,6 +200,26 @@ impl Daemon {
             info!(%pin, minutes = claim::WINDOW.as_secs() / 60, "this box has no owner yet; become it at {url}claim");
         }
         Ok(())
+    }
+
+    /// What the gateway knows of the home's network. `expected`: the lan half is another process.
+    fn network(&self, expected: bool) -> Network {
+        let Handles {
+            home,
+            feeds,
+            health,
+            seen,
+            ..
+        } = &self.handles;
+        let (rules, heard) = watch::channel(Arc::default());
+        // One that did not start here has said why.
+        let health = (expected || self.lan.is_some()).then_some(health);
+        halves::keep(home, feeds, rules, health, &self.background);
+        Network {
+            rules: heard,
+            resolver: Arc::new(Askers::new(home)),
+            seen: seen.clone(),
+        }
     }
 
     pub fn handles(&self) -> &Handles {

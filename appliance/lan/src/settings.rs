@@ -24,6 +24,7 @@ pub struct Settings {
     pub dhcp: Dhcp,
     pub ra: Ra,
     pub mdns: Mdns,
+    pub wpad: Wpad,
     /// Devices the household named or treats in a way of their own; at most 512.
     pub devices: Vec<Device>,
 }
@@ -177,6 +178,20 @@ pub struct Ra {
 #[serde(default, deny_unknown_fields)]
 pub struct Mdns {
     pub enabled: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wpad {
+    /// The script that devices find by themselves or were given sends our names to the proxy. Off: it still comes, because
+    /// devices keep asking for it, and says that nothing needs a proxy.
+    pub enabled: bool,
+}
+
+impl Default for Wpad {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -34,8 +34,8 @@ mod table;
 use std::sync::Arc;
 
 use crate::{
-    claim::Claim, clock::Clock, db::Db, feeds::Feeds, health::Health, home::Home, journal::Journal,
-    publish::Publish, sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
+    claim::Claim, clock::Clock, db::Db, feeds::Feeds, gateway::Seen, health::Health, home::Home,
+    journal::Journal, publish::Publish, sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
 };
 
 pub use answer::{answer, ask};
@@ -70,6 +70,8 @@ pub struct Handles {
     pub health: Health,
     /// The lan half; it may be absent at any time.
     pub home: Home,
+    /// By which ways each device came.
+    pub seen: Seen,
     pub tasks: Tasks,
     pub addresses: Arc<Addresses>,
     /// Where the store lies and how large it may grow.

@@ -243,6 +243,11 @@ impl Feeds {
         self.parts.list().await
     }
 
+    /// The linked domains that are followed and not blocked.
+    pub async fn domains(&self) -> Result<Vec<String>, Error> {
+        self.parts.domains().await
+    }
+
     pub async fn view(&self, id: &Target) -> Result<View, Error> {
         self.parts.view(*id).await
     }

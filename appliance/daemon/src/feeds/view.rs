@@ -27,20 +27,20 @@ struct Shelf {
 }
 
 impl Parts {
+    pub async fn domains(&self) -> Result<Vec<String>, Error> {
+        let rows = self.db.run(all_rows).await?;
+        let domain = |row: &Subscription| match Subject::of(row) {
+            Ok(Subject::Domain(domain)) if !row.blocked => Some(domain),
+            _ => None,
+        };
+        Ok(rows.iter().filter_map(domain).collect())
+    }
+
     pub async fn list(&self) -> Result<Vec<View>, Error> {
         let known = self.links_known().clone();
         let house = self.house().await?.quota_bytes;
         let read = self.db.run(move |store| {
-            let mut rows = Vec::new();
-            loop {
-                let after = rows.last().map(|row: &Subscription| row.id);
-                let part = store.subscriptions(after, ROWS_AT_ONCE)?;
-                let last = part.len() < ROWS_AT_ONCE;
-                rows.extend(part);
-                if last {
-                    break;
-                }
-            }
+            let rows = all_rows(store)?;
             let due: HashMap<Target, u64> = store
                 .due_targets(TargetWork::Refresh, u64::MAX, DUE_MAX)?
                 .into_iter()
@@ -108,6 +108,18 @@ impl Parts {
             record: shelf.record,
             state,
             row,
+        }
+    }
+}
+
+fn all_rows(store: &Store) -> Result<Vec<Subscription>, store::Error> {
+    let mut rows: Vec<Subscription> = Vec::new();
+    loop {
+        let part = store.subscriptions(rows.last().map(|row| row.id), ROWS_AT_ONCE)?;
+        let last = part.len() < ROWS_AT_ONCE;
+        rows.extend(part);
+        if last {
+            return Ok(rows);
         }
     }
 }

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use hyper::{
     Method, Request, StatusCode, Version,
     body::Incoming,
@@ -15,18 +14,19 @@ use hyper::{
 };
 use proto::{
     name::{Address, Domains, TLD},
-    pac,
     site::head::REFUSED,
 };
 
 use super::{
-    Config, Doors, OwnPages, OwnRequest, SiteSource, StartError,
+    Config, Doors, Network, OwnPages, OwnRequest, SiteSource, StartError,
     body::Body,
     box_pages, error_page,
     mutable::{self, Fallbacks},
     opened::Shelf,
+    pac,
     reply::{self, Ask, Reply, Wall, Walls},
     route::{self, Head, Names, Refusal, Route},
+    seen::Way,
     site::Visit,
     wire::Answering,
 };
@@ -38,10 +38,9 @@ pub struct Shared<S: SiteSource> {
     pub fallbacks: Fallbacks,
     pub names: Names,
     pub walls: Walls,
+    pub network: Network,
     pages: Arc<dyn OwnPages>,
     proxy_port: u16,
-    /// The PAC for the advertised address; clients on other addresses get one of their own.
-    pac: Option<Bytes>,
 }
 
 /// Where a request came in.
@@ -56,7 +55,7 @@ impl<S: SiteSource> Shared<S> {
         config: &Config,
         doors: &Doors,
         source: Arc<S>,
-        pages: Arc<dyn OwnPages>,
+        (pages, network): (Arc<dyn OwnPages>, Network),
         tasks: Tasks,
     ) -> Result<Arc<Self>, StartError> {
         let address = config.advertise;
@@ -77,9 +76,9 @@ impl<S: SiteSource> Shared<S> {
                 address,
             },
             walls: Walls::new(),
+            network,
             pages,
             proxy_port,
-            pac: address.map(|address| Bytes::from(pac::pac(SocketAddr::new(address, proxy_port)))),
         }))
     }
 
@@ -104,7 +103,9 @@ pub async fn answer<S: SiteSource>(
     let mut reply = if parts.method.as_str() == REFUSED {
         error_page::refused_head(parts.uri.path())
     } else {
-        match route_of(&shared, came, &parts) {
+        let route = route_of(&shared, came, &parts);
+        note(&shared, came, &parts, &route);
+        match route {
             Route::Own { named, .. } if !box_pages::ours(parts.uri.path()) => {
                 let request = Request::from_parts(parts, body);
                 own(&shared, came, named, request).await
@@ -116,6 +117,22 @@ pub async fn answer<S: SiteSource>(
         empty(&mut reply);
     }
     Ok(reply.map(|body| body.hold(answering)))
+}
+
+/// Remembers the way this device came by.
+fn note<S: SiteSource>(shared: &Shared<S>, came: Came, parts: &Parts, route: &Route) {
+    let way = match route {
+        Route::Pac => Way::Pac,
+        Route::Site(_) | Route::Own { named: true } if by_proxy(parts) => Way::Proxy,
+        Route::Site(_) | Route::Own { named: true } => Way::Host,
+        _ => return,
+    };
+    shared.network.seen.note(came.peer.ip(), way);
+}
+
+/// HTTP/2 always names an authority.
+fn by_proxy(parts: &Parts) -> bool {
+    parts.uri.authority().is_some() && parts.version != Version::HTTP_2
 }
 
 async fn own<S: SiteSource>(
@@ -149,7 +166,7 @@ async fn decide<S: SiteSource>(shared: &Arc<Shared<S>>, came: Came, route: Route
     match route {
         Route::Site(address) if parts.method == Method::OPTIONS => mutable::options(shared, &ask, &address),
         Route::Server => reply::options(),
-        Route::Pac => pac_reply(shared, came.local.ip(), ask.path()),
+        Route::Pac => pac::serve(shared, came, ask.path()).await,
         Route::Site(Address::Torrent(ih)) => {
             let visit = Visit::new(shared, &ask, ih, Wall::Host, String::new());
             visit.serve_any(ask.path()).await
@@ -191,7 +208,7 @@ fn route_of<S: SiteSource>(shared: &Shared<S>, came: Came, parts: &Parts) -> Rou
         http2: parts.version == Version::HTTP_2,
         local: came.local.ip(),
     };
-    route::route(&head, &shared.names)
+    route::route(&head, &shared.names, &shared.network.rules.borrow())
 }
 
 /// The rest of `/.<tld>/…`; on every host of ours.
@@ -203,18 +220,4 @@ pub fn special_path(path: &str) -> Option<&str> {
 fn elsewhere(status: StatusCode, host: &str, parts: &Parts) -> Reply {
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     reply::redirect(status, &format!("http://{host}{path}"))
-}
-
-fn pac_reply<S: SiteSource>(shared: &Shared<S>, local: IpAddr, path: &str) -> Reply {
-    let script = match &shared.pac {
-        Some(script) => script.clone(),
-        None => Bytes::from(pac::pac(shared.proxy(local))),
-    };
-    let kind = HeaderValue::from_static(pac::CONTENT_TYPE);
-    let mut reply = reply::data(kind, pac::CACHE_CONTROL, script);
-    if special_path(path).is_some() {
-        let name = reply::value(&format!("inline; filename={TLD}.pac"));
-        reply.headers_mut().insert(header::CONTENT_DISPOSITION, name);
-    }
-    reply
 }

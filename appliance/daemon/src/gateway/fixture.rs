@@ -3,7 +3,8 @@
 use std::{
     collections::{HashMap, HashSet},
     convert::Infallible,
-    net::SocketAddr,
+    future::Future,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
@@ -191,11 +192,22 @@ impl OwnPages for Pages {
     }
 }
 
+/// In the home of the tests, devices on 127.0.0.1 use our resolver.
+struct Household;
+
+impl super::Resolver for Household {
+    fn asked_by(&self, device: IpAddr) -> Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(async move { device == IpAddr::from([127, 0, 0, 1]) })
+    }
+}
+
 /// A running gateway.
 pub struct House {
     pub http: SocketAddr,
     pub proxy: SocketAddr,
     pub source: Arc<Fixture>,
+    pub rules: tokio::sync::watch::Sender<Arc<super::Rules>>,
+    pub seen: super::Seen,
     pub tasks: Tasks,
 }
 
@@ -209,15 +221,24 @@ impl House {
         let mut config = Config::default();
         change(&mut config);
         let source = Arc::new(fixture);
+        let (rules, heard) = tokio::sync::watch::channel(Arc::default());
+        let network = super::Network {
+            rules: heard,
+            resolver: Arc::new(Household),
+            seen: super::Seen::default(),
+        };
+        let seen = network.seen.clone();
         let sockets = super::Sockets {
             http: vec![tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()],
             proxy: vec![tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap()],
         };
-        let doors = super::start(&config, sockets, source.clone(), Arc::new(Pages), &tasks).unwrap();
+        let doors = super::start(&config, sockets, source.clone(), Arc::new(Pages), network, &tasks).unwrap();
         Self {
             http: doors.http[0],
             proxy: doors.proxy[0],
             source,
+            rules,
+            seen,
             tasks,
         }
     }

@@ -81,7 +81,7 @@ impl Known {
         deadline: Instant,
     ) -> Result<Current, Error> {
         let mut address = address.clone();
-        if let Address::Petname(name) = &address {
+        if let Address::Petname(name) | Address::Domain(name) = &address {
             let known = self.names.lock().unwrap().get(name).cloned();
             address =
                 known.ok_or_else(|| Error::Unknown(format!("this home has no site called \"{name}\"")))?;

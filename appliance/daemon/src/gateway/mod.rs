@@ -8,7 +8,7 @@
 //! path of a site), `file` (a file's bytes), `mutable` (addresses whose version changes), `shown` (their headers), `special`
 //! (`/.btlink/…`), `version_pages` (record and history), `archive` (ZIP and TAR), `item_page` (items of the DHT), `box_pages`
 //! (what is pasted on the box's own names), `by_path` (sites on them), `own` (everything else there), `page` (look),
-//! `listing_page`, `progress_page`, `error_page` (the only place that knows status codes of troubles), `reply` (headers),
+//! `listing_page`, `progress_page`, `pac` (what devices that look for a proxy are told), `seen` (by which ways they came), `error_page` (the only place that knows status codes of troubles), `reply` (headers),
 //! `body`.
 
 mod answer;
@@ -24,10 +24,12 @@ mod listing_page;
 mod mutable;
 mod opened;
 mod own;
+mod pac;
 mod page;
 mod progress_page;
 mod reply;
 mod route;
+mod seen;
 mod shown;
 mod site;
 mod special;
@@ -45,6 +47,8 @@ mod hostile_tests;
 #[cfg(test)]
 mod mutable_tests;
 #[cfg(test)]
+mod pac_tests;
+#[cfg(test)]
 mod page_tests;
 #[cfg(test)]
 mod route_tests;
@@ -59,11 +63,13 @@ use std::{
 
 use bytes::Bytes;
 pub use own::{OwnPages, OwnReply, OwnRequest};
+pub use pac::{Network, Resolver, Rules};
 pub use page::STYLE;
 use proto::{
     id::{InfoHash, Target},
     name::Address,
 };
+pub use seen::Seen;
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
@@ -223,12 +229,14 @@ pub struct Sockets {
     pub proxy: Vec<TcpListener>,
 }
 
-/// Serves sites of `source` and the box's own `pages` on sockets that are open already, until `tasks` is cancelled; requests under way get five seconds.
+/// Serves sites of `source` and the box's own `pages` on sockets that are open already, as `network` says, until `tasks` is
+/// cancelled; requests under way get five seconds.
 pub fn start<S: SiteSource>(
     config: &Config,
     sockets: Sockets,
     source: Arc<S>,
     pages: Arc<dyn OwnPages>,
+    network: Network,
     tasks: &Tasks,
 ) -> Result<Doors, StartError> {
     let Sockets { http, proxy } = sockets;
@@ -239,7 +247,7 @@ pub fn start<S: SiteSource>(
         http: addrs(&http),
         proxy: addrs(&proxy),
     };
-    let shared = answer::Shared::new(config, &doors, source, pages, tasks.clone())?;
+    let shared = answer::Shared::new(config, &doors, source, (pages, network), tasks.clone())?;
     let bounds = listen::Bounds::new(config.connections_max, config.per_device_max);
     for (listeners, idle) in [(http, wire::IDLE_HTTP), (proxy, wire::IDLE_PROXY)] {
         for listener in listeners {

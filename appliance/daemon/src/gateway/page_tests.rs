@@ -134,52 +134,6 @@ async fn special_paths_tell_what_is_known() {
 }
 
 #[tokio::test]
-async fn the_pac_is_the_same_for_every_host() {
-    let house = House::start_with(sample(), |config| {
-        config.advertise = Some("192.168.1.2".parse().unwrap())
-    })
-    .await;
-    let want = proto::pac::pac(std::net::SocketAddr::new(
-        "192.168.1.2".parse().unwrap(),
-        house.proxy.port(),
-    ));
-    let site = format!("{IH}-ih.btlink");
-    for host in [
-        "wpad",
-        "wpad.home.arpa",
-        "192.168.1.2",
-        "evil.example",
-        "a..b",
-        "[::1]:80",
-        &site,
-        "\u{fc}",
-    ] {
-        for path in proto::pac::PATHS.iter().copied().chain(["/.btlink/proxy.pac"]) {
-            let answer = house.ask("GET", path, host, &[]).await;
-            if host == "\u{fc}" {
-                assert_eq!(answer.status, 400, "{host} {path}");
-                continue;
-            }
-            assert_eq!(
-                (answer.status, answer.text()),
-                (200, want.clone()),
-                "{host} {path}"
-            );
-            assert_eq!(
-                answer.header("content-type"),
-                Some("application/x-ns-proxy-autoconfig")
-            );
-            assert_eq!(answer.header("cache-control"), Some("max-age=60"));
-        }
-    }
-    let named = house.ask("GET", "/.btlink/proxy.pac", &site, &[]).await;
-    assert_eq!(
-        named.header("content-disposition"),
-        Some("inline; filename=btlink.pac")
-    );
-}
-
-#[tokio::test]
 async fn a_site_by_path_runs_no_script_and_redirects_who_has_the_proxy() {
     let house = House::start(sample()).await;
     let own = house.http.to_string();

@@ -8,6 +8,8 @@ use proto::{
     pac,
 };
 
+use super::Rules;
+
 /// The names that are ours.
 #[derive(Debug, Clone)]
 pub struct Names {
@@ -80,12 +82,12 @@ pub enum Refusal {
 }
 
 /// The decision. Order: CONNECT, PAC for any Host, whether the host is ours at all, method, the box's names, sites, old
-/// names, the rest.
-pub fn route(head: &Head<'_>, names: &Names) -> Route {
-    decide(head, names).unwrap_or_else(Route::Refuse)
+/// names, linked domains by proxy, the rest.
+pub fn route(head: &Head<'_>, names: &Names, rules: &Rules) -> Route {
+    decide(head, names, rules).unwrap_or_else(Route::Refuse)
 }
 
-fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
+fn decide(head: &Head<'_>, names: &Names, rules: &Rules) -> Result<Route, Refusal> {
     if head.method == "CONNECT" {
         return Err(tunnel(head, names));
     }
@@ -113,7 +115,7 @@ fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
     // Only the box itself can be told anything; its pages know which methods they take.
     let told = match place {
         Place::Own { .. } => !pac::is_path(head.path),
-        Place::Elsewhere => true,
+        Place::Elsewhere(_) => true,
         _ => false,
     };
     if !reads && !told {
@@ -130,8 +132,11 @@ fn decide(head: &Head<'_>, names: &Names) -> Result<Route, Refusal> {
         Place::Site { address, .. } => Ok(Route::Site(address)),
         Place::Nobody => Err(Refusal::NoSuchName),
         Place::Old(new) => Ok(Route::Moved(new)),
-        Place::Elsewhere if by_proxy => Err(Refusal::NotOurs),
-        Place::Elsewhere => Err(Refusal::Stranger),
+        Place::Elsewhere(name) if by_proxy && reads && rules.opens(&name) && is_plain_port(head) => {
+            Ok(Route::Site(Address::Domain(name)))
+        }
+        Place::Elsewhere(_) if by_proxy => Err(Refusal::NotOurs),
+        Place::Elsewhere(_) => Err(Refusal::Stranger),
     }
 }
 
@@ -141,6 +146,12 @@ fn plain_site(host: &str) -> Option<InfoHash> {
     let tail = host[40..].strip_prefix("-ih.")?.strip_prefix(TLD)?;
     let lower = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     (lower && matches!(tail, "" | ":80")).then(|| InfoHash::from_hex(digits))?
+}
+
+/// A linked domain is a site on the port of http; what answers on its other ports is something else.
+fn is_plain_port(head: &Head<'_>) -> bool {
+    let port = head.authority.and_then(split_port).and_then(|(_, port)| port);
+    matches!(port, None | Some(80))
 }
 
 fn tunnel(head: &Head<'_>, names: &Names) -> Refusal {
@@ -234,7 +245,8 @@ enum Place {
     Nobody,
     /// The new spelling of an old name.
     Old(String),
-    Elsewhere,
+    /// A name of the ordinary web, lower case, or an address.
+    Elsewhere(String),
 }
 
 fn place(host: &str, names: &Names, local: IpAddr) -> Result<Place, Refusal> {
@@ -248,7 +260,7 @@ fn place(host: &str, names: &Names, local: IpAddr) -> Result<Place, Refusal> {
         return Ok(if ours {
             Place::Own { named: false }
         } else {
-            Place::Elsewhere
+            Place::Elsewhere(host.to_owned())
         });
     }
     Ok(match names.domains.read(host).map_err(|_| Refusal::Host)? {
@@ -265,6 +277,6 @@ fn place(host: &str, names: &Names, local: IpAddr) -> Result<Place, Refusal> {
         },
         Host::Old { now } => Place::Old(now),
         Host::Foreign(name) if names.names.contains(&name) => Place::Own { named: false },
-        Host::Foreign(_) => Place::Elsewhere,
+        Host::Foreign(name) => Place::Elsewhere(name),
     })
 }

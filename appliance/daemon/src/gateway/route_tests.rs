@@ -1,8 +1,12 @@
 //! The table of Host, absolute-form and CONNECT abuse: every row is one request head and what it may lead to.
 
-use proto::name::{Address, Domains};
+use proto::{
+    name::{Address, Domains},
+    pac::Linked,
+};
 
 use super::{
+    Rules,
     fixture::IH,
     route::{Head, Names, Refusal, Route, route},
 };
@@ -26,7 +30,11 @@ fn ask(method: &str, target: (Option<&str>, Option<&str>, &str), host: Option<&s
         http2: false,
         local: "10.0.0.5".parse().unwrap(),
     };
-    route(&head, &names())
+    let rules = Rules {
+        linked: Linked::new(["linked.example.com"]),
+        ..Rules::default()
+    };
+    route(&head, &names(), &rules)
 }
 
 fn origin(host: &str) -> Route {
