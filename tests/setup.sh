@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what is missing on a Debian machine. Says nothing and does nothing when all is there.
-# Usage: tests/setup.sh         what the tests need: compiler, foreign clients, a browser, two npm modules in the cache folder
+# Usage: tests/setup.sh         what the tests need: compiler, foreign clients, a browser, npm modules in the cache folder
 #        tests/setup.sh build   what building needs: a C compiler and Rust
 set -euo pipefail
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/granary"
@@ -38,6 +38,8 @@ need g++ g++
 [ -e /usr/include/libtorrent/session.hpp ] || missing+=(libtorrent-rasterbar-dev)
 need npm npm
 need pactester libpacparser1
+need proxy libproxy-tools
+compgen -G '/usr/lib/*/libproxy/*/modules/pacrunner_webkit.so' >/dev/null || missing+=(libproxy1-plugin-webkit)
 need knotd knot
 need kdig knot-dnsutils
 need dnsdist dnsdist
@@ -72,17 +74,18 @@ fi
 
 [ "${1:-}" = build ] && exit 0
 
-# webtorrent, bittorrent-dht and axe-core (which checks that everybody can read our pages) are not in Debian. Install scripts stay off: they would fetch binaries.
+# webtorrent, bittorrent-dht, axe-core (which checks that everybody can read our pages) and pac-resolver with its engine are not in
+# Debian. Install scripts stay off: they would fetch binaries.
 npm_dir="$cache/npm"
-if [ ! -f "$npm_dir/ready-2" ]; then
-    echo "installing webtorrent, bittorrent-dht and axe-core into $npm_dir"
+if [ ! -f "$npm_dir/ready-3" ]; then
+    echo "installing webtorrent, bittorrent-dht, axe-core and pac-resolver into $npm_dir"
     mkdir -p "$npm_dir"
     (cd "$npm_dir" && echo '{"private":true}' >package.json &&
-        npm install --ignore-scripts --no-audit --no-fund --loglevel=error webtorrent@3 bittorrent-dht@11 axe-core@4)
+        npm install --ignore-scripts --no-audit --no-fund --loglevel=error webtorrent@3 bittorrent-dht@11 axe-core@4 pac-resolver@9 quickjs-wasi@3)
     # webtorrent 3 imports a native WebRTC module that is only needed in browsers: an empty one keeps it to TCP.
     stub="$npm_dir/node_modules/webrtc-polyfill"
     rm -rf "$stub" && mkdir -p "$stub"
     echo '{"name":"webrtc-polyfill","version":"0.0.0","type":"module","main":"index.js","exports":{".":"./index.js"}}' >"$stub/package.json"
     echo 'class X{} export { X as RTCPeerConnection, X as RTCSessionDescription, X as RTCIceCandidate }; export default {}' >"$stub/index.js"
-    touch "$npm_dir/ready-2"
+    touch "$npm_dir/ready-3"
 fi

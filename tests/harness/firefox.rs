@@ -66,6 +66,7 @@ impl Firefox {
             "firefox-esr",
             "--headless",
             "--marionette",
+            "--remote-allow-system-access",
         ]);
         command.args(["--no-remote", "--profile"]).arg(profile.path());
         command
@@ -108,6 +109,18 @@ impl Firefox {
     pub fn title(&self) -> String {
         let reply = self.must("WebDriver:GetTitle", &json!({}));
         reply["value"].as_str().unwrap_or_default().into()
+    }
+
+    /// Runs an async function body with the browser's own rights; `arguments` ends with the function that takes its value.
+    #[track_caller]
+    pub fn privileged(&self, script: &str, args: &Value) -> Value {
+        self.must("Marionette:SetContext", &json!({"value": "chrome"}));
+        let reply = self.must(
+            "WebDriver:ExecuteAsyncScript",
+            &json!({"script": script, "args": args}),
+        );
+        self.must("Marionette:SetContext", &json!({"value": "content"}));
+        reply["value"].clone()
     }
 
     #[track_caller]

@@ -300,6 +300,7 @@ pub fn cache_dir() -> PathBuf {
     base.expect("HOME is set").join("granary")
 }
 
-fn script(name: &str) -> PathBuf {
+/// A program of the harness.
+pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("harness").join(name)
 }

@@ -19,6 +19,7 @@ mod lan_ipv6;
 mod lan_mdns;
 mod lan_rig;
 mod mutable;
+mod pac_engines;
 mod packet;
 mod pages;
 mod pasted;

@@ -23,7 +23,9 @@ const MARKED: [&str; 2] = ["marked.example.com", "deep.marked.example.org"];
 const SCRIPTS: [&str; 2] = ["lite", "marker"];
 
 fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/pac").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("golden/pac")
+        .join(name)
 }
 
 /// Address and what it must lead to, with the script of that name.
@@ -134,7 +136,12 @@ fn the_command_line_prints_the_scripts_that_the_engines_are_given() {
         }
         let said = cli(&args);
         let wanted = fs::read_to_string(golden(&format!("{which}.pac"))).expect("it is part of the tree");
-        assert_eq!(String::from_utf8_lossy(&said.stdout), wanted, "{}", binary().display());
+        assert_eq!(
+            String::from_utf8_lossy(&said.stdout),
+            wanted,
+            "{}",
+            binary().display()
+        );
     }
 }
 
