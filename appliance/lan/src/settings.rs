@@ -301,6 +301,14 @@ impl Settings {
                 check(is_domain(name), format!("{what}: {name:?} is not a domain name"));
             }
         }
+        for text in &self.dns.upstreams {
+            let read = text.parse::<proto::dns::upstream::address::Address>();
+            check(
+                read.is_ok(),
+                read.err()
+                    .map_or_else(String::new, |fault| format!("dns.upstreams: {fault}")),
+            );
+        }
         for (what, count, most) in [
             ("names.hosts", self.names.hosts.len(), 512),
             ("dns.upstreams", self.dns.upstreams.len(), 8),

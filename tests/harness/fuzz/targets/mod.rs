@@ -5,6 +5,7 @@ mod formats;
 mod ipv6;
 mod items;
 mod names;
+mod upstream;
 mod web;
 mod wire;
 
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     target("dhcp6", ipv6::requests, ipv6::request),
     target("mdns", ipv6::packets, ipv6::packet),
     target("redirects", web::rules, web::redirects),
+    target("dns_answer", upstream::answers, upstream::answer),
 ];
 
 const fn target(name: &'static str, seeds: fn() -> Vec<Vec<u8>>, run: fn(&[u8]) -> u64) -> Target {

@@ -53,9 +53,9 @@ pub struct Facts {
     pub bare: bool,
     /// Records in the answer section that nobody asked for.
     pub strays: bool,
-    server_cookie: (u16, u8),
+    pub(super) server_cookie: (u16, u8),
     /// Where options of EDNS begin, and how long they are.
-    options: (u16, u16),
+    pub(super) options: (u16, u16),
 }
 
 impl Facts {
@@ -200,13 +200,13 @@ fn walk(message: &[u8], sent: &Sent, facts: &mut Facts) -> Option<()> {
     if chain.is_some() {
         facts.strays = has_strays(message, sent.question_end, answers)?;
     }
-    for section in [authority, additional] {
+    for (last, section) in [(false, authority), (true, additional)] {
         for _ in 0..section {
             let row = Row::read(message, at)?;
             at = row.end();
             if row.rtype == OPT {
                 // One, in the last section, for the root (RFC 6891 6.1.1).
-                if facts.edns || section != additional || message[row.owner] != 0 {
+                if facts.edns || !last || message[row.owner] != 0 {
                     return None;
                 }
                 facts.edns = true;
@@ -276,3 +276,7 @@ fn has_strays(message: &[u8], start: usize, answers: usize) -> Option<bool> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;
