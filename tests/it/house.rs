@@ -24,10 +24,11 @@ const LAYERS: &[&[&str]] = &[
 /// Rooms of the lan half, likewise: the crate keeps them from everything of the web half, this from each other.
 const LAN_LAYERS: &[&[&str]] = &[
     &["lan", "control"],
+    &["devices"],
     &["dns", "dhcp", "ra", "mdns", "survey", "watchdog", "blocking"],
     &["frame"],
     &["api"],
-    &["interfaces", "settings"],
+    &["interfaces", "neighbours", "settings"],
 ];
 /// `control` answers with what `publish` and the rooms below do; `start` and `demo` of `cli` are part of the top.
 const FILE_LINES_MAX: usize = 500;

@@ -7,14 +7,15 @@ use tokio::{sync::watch, time::Instant};
 use tracing::warn;
 
 use crate::{
-    api::{Devices, InterfaceFacts, Linked, Saved, Status, Survey, Top, Trouble},
+    api::{DeviceFacts, Devices, InterfaceFacts, Linked, Saved, Status, Survey, Top, Trouble},
     blocking::Blocking,
-    control, dhcp, dns,
+    control, devices, dhcp,
+    dns::{self, Dns},
     frame::{Config, House},
     interfaces::Interfaces,
-    mdns, ra,
-    settings::Settings,
-    survey,
+    mdns, neighbours, ra,
+    settings::{Settings, parse_mac},
+    survey, watchdog,
 };
 
 /// Routers and DHCP servers that were asked have spoken after it.
@@ -41,6 +42,7 @@ pub struct Rooms {
     started: Instant,
     ra: ra::Handle,
     mdns: mdns::Handle,
+    dns: Dns,
 }
 
 /// A running lan half.
@@ -75,19 +77,25 @@ impl Lan {
             health,
             settings: receiver,
         };
+        let mut inherited = inherited;
+        let blocking = Blocking::start(&house);
+        let dns = Dns::start(&house, Arc::new(blocking.clone()), &mut inherited)?;
         for (name, _) in inherited {
             warn!(listen = name, "systemd gave a socket that we have no use for");
         }
         let rooms = Arc::new(Rooms {
             house: house.clone(),
-            blocking: Blocking::start(&house),
+            blocking,
             dhcp: dhcp::start(&house),
             settings: sender,
             path,
             started: Instant::now(),
             ra: ra::start(&house),
             mdns: mdns::start(&house),
+            dns: dns.clone(),
         });
+        watchdog::start(dns.probe_addr(), tasks);
+        watch_devices(&house, dns, rooms.dhcp.clone());
         let socket = &house.config.control;
         control::start(socket, rooms.clone()).map_err(|reason| match reason.kind() {
             io::ErrorKind::AddrInUse => Error::InUse(socket.clone()),
@@ -153,6 +161,8 @@ impl Rooms {
                     served: view.served.contains(&one.name),
                 })
                 .collect(),
+            listen: self.dns.listening(),
+            dns: self.dns.facts(),
             block: self.blocking.facts(),
             dhcp: self.dhcp.facts(),
             ra: self.ra.facts(),
@@ -185,11 +195,23 @@ impl Rooms {
     }
 
     pub fn devices(&self) -> Devices {
-        Devices::default()
+        let neighbours = neighbours::read().unwrap_or_default();
+        let named = &self.house.settings().devices;
+        let leased = self.dhcp.leases().into_iter().map(|lease| DeviceFacts {
+            asked_wpad: parse_mac(&lease.mac).is_some_and(|mac| self.dhcp.asked_wpad(mac)),
+            mac: Some(lease.mac),
+            addrs: vec![lease.addr.into()],
+            name: lease.name,
+            lease_ends_in_secs: Some(lease.ends_in_secs),
+            ..DeviceFacts::default()
+        });
+        Devices {
+            devices: devices::join(named, &neighbours, &self.dns.seen(), leased.collect()),
+        }
     }
 
     pub fn top(&self) -> Top {
-        Top::default()
+        self.dns.top()
     }
 
     /// Blocks nothing for so long; 0 ends the pause.
@@ -201,7 +223,9 @@ impl Rooms {
         self.blocking.reload();
     }
 
-    pub fn linked(&self, _linked: Linked) {}
+    pub fn linked(&self, linked: Linked) {
+        self.dns.set_linked(&linked.domains);
+    }
 
     pub async fn survey(&self) -> Survey {
         // Routers answer a solicitation within half a second.
@@ -227,4 +251,33 @@ impl dns::Blocking for Blocking {
     fn names(&self) -> u64 {
         Self::names(self)
     }
+}
+
+/// Tells the resolver which names leased addresses have, and which addresses the devices have that are left alone. Both come
+/// and go (leases, privacy extensions), so they are looked at again and again.
+fn watch_devices(house: &House, dns: Dns, dhcp: dhcp::Handle) {
+    const EVERY: Duration = Duration::from_secs(5);
+    let (mut changes, house) = (house.watch_settings(), house.clone());
+    let tasks = house.tasks.clone();
+    tasks.spawn("devices.watch", async move {
+        let mut told = Vec::new();
+        loop {
+            let settings = changes.borrow_and_update().clone();
+            let names = dhcp.names().into_iter();
+            dns.set_names(names.map(|(name, addr)| (name, addr.into())).collect());
+            let mut addrs = match settings.devices.iter().any(|device| device.bypass) {
+                true => devices::bypassed(&settings.devices, &neighbours::read().unwrap_or_default()),
+                false => Vec::new(),
+            };
+            addrs.sort_unstable();
+            if addrs != told {
+                dns.set_bypass(addrs.clone());
+                told = addrs;
+            }
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(EVERY) => {}
+            }
+        }
+    });
 }
