@@ -10,6 +10,7 @@ mod check_torrent;
 mod convert;
 mod demo;
 mod dhcp_decide;
+mod dns_decide;
 mod doctor;
 mod fetch;
 mod follow;
@@ -112,6 +113,8 @@ enum Command {
     ResetOwner(reset_owner::Args),
     /// Print the proxy auto-config file
     Pac(pac::Args),
+    /// Show what the resolver does with one DNS packet
+    DnsDecide(dns_decide::Args),
     /// Print the JSON API as an OpenAPI document
     Openapi(openapi::Args),
     /// Print the man page
@@ -150,6 +153,7 @@ impl Cli {
             Command::Bench(args) => bench::run(args),
             Command::ResetOwner(args) => reset_owner::run(args),
             Command::Pac(args) => pac::run(args),
+            Command::DnsDecide(args) => dns_decide::run(args),
             Command::Openapi(args) => openapi::run(args),
             Command::Man => manual::man(),
             Command::Completions(args) => manual::completions(args),

@@ -1,6 +1,7 @@
 //! The parsers of ours that read what strangers send. One line each: a name, seeds, and a function that runs the parser
 //! and asserts what it promises.
 
+mod dns;
 mod formats;
 mod ipv6;
 mod items;
@@ -28,6 +29,8 @@ pub const TARGETS: &[Target] = &[
     target("tracker", wire::replies, wire::tracker),
     target("lsd", wire::announces, wire::lsd),
     target("url", wire::urls, wire::url),
+    target("dns", dns::packets, dns::decided),
+    target("dns_digest", dns::answers, dns::digested),
     target("head", web::heads, web::head),
     target("site", web::requests, web::site),
     target("ra", ipv6::advertisements, ipv6::advertisement),
