@@ -20,6 +20,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Flags of the LAN half, for `granary lan` and `granary run`.
 #[derive(clap::Args, Clone, Default)]
+// Clap names a group after its struct, and `network` has a struct of that name too.
+#[group(id = "lan")]
 pub struct Flags {
     /// Where devices ask for names, UDP and TCP (repeatable)
     #[arg(long, value_name = "ADDR")]
