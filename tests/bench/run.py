@@ -17,7 +17,9 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import dedupe  # noqa: E402
+import dhcp  # noqa: E402
 import dht  # noqa: E402
+import dns  # noqa: E402
 import feeds  # noqa: E402
 import granary  # noqa: E402
 import many  # noqa: E402
@@ -27,7 +29,7 @@ import torrent  # noqa: E402
 import unplugged  # noqa: E402
 import web  # noqa: E402
 
-JOBS = ("store", "dht", "web", "torrent", "many", "feeds", "dedupe", "pages", "unplugged")
+JOBS = ("store", "dht", "web", "torrent", "many", "feeds", "dedupe", "pages", "unplugged", "dns", "dhcp")
 
 
 def arguments():
@@ -40,6 +42,7 @@ def arguments():
     parser.add_argument("--mib", type=int, default=512, help="size of the torrent that is transferred")
     parser.add_argument("--sites", default="1000", help="how many kept sites; several sizes with commas")
     parser.add_argument("--feeds", type=int, default=500, help="how many subscriptions")
+    parser.add_argument("--names", type=int, default=1_000_000, help="in the block list")
     parser.add_argument("--out", default="", help="also write all rows to this JSON file")
     return parser.parse_args()
 
@@ -66,6 +69,10 @@ def run_job(name, args, ours, work, results):
         pages.run(ours, work, results)
     elif name == "unplugged":
         unplugged.run(ours, work, results)
+    elif name == "dns":
+        dns.run(ours, work, args.repetitions, args.seconds, results, args.names)
+    elif name == "dhcp":
+        dhcp.run(ours, work, args.repetitions, args.seconds, results)
     elif name == "dedupe":
         dedupe.run(ours, work, results)
     elif name == "feeds":

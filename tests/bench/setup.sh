@@ -12,6 +12,16 @@ need privoxy privoxy
 need aria2c aria2
 need transmission-daemon transmission-daemon
 need transmission-create transmission-cli
+need dnsperf dnsperf
+need unbound unbound
+need dnsmasq dnsmasq-base
+need pdns_recursor pdns-recursor
+need smartdns smartdns
+need nsd nsd
+need kea-dhcp4 kea-dhcp4-server
+need perfdhcp kea-admin
+need chrt util-linux
+need ip iproute2
 /usr/bin/python3 -c 'import libtorrent' 2>/dev/null || missing+=(python3-libtorrent)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing: ${missing[*]}"

@@ -13,13 +13,13 @@ const LAYERS: &[&[&str]] = &[
     &["daemon"],
     &["control", "admin"],
     &["api"],
-    &["gateway", "publish", "feeds", "sharing"],
+    &["gateway", "publish", "feeds", "sharing", "blocklists"],
     &["sites"],
     &["swarm", "links"],
     &["health", "claim", "home"],
     &["db", "config", "fault"],
     // `tasks`, `clock` and `net` are the crate `granary-house`, which the lan half stands on too.
-    &["tasks", "clock", "net", "journal"],
+    &["tasks", "clock", "net", "journal", "web"],
 ];
 /// Rooms of the lan half, likewise: the crate keeps them from everything of the web half, this from each other.
 const LAN_LAYERS: &[&[&str]] = &[

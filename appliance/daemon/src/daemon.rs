@@ -5,6 +5,7 @@
 
 mod halves;
 
+use proto::guard::Policy;
 use std::{fs, net::IpAddr, path::Path, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, time::Instant};
 use tracing::{info, warn};
@@ -13,6 +14,7 @@ use self::halves::{Askers, Beside};
 use crate::{
     admin::Admin,
     api::{Addresses, Handles},
+    blocklists::{self, Blocklists},
     claim::{self, Claim},
     clock::Clock,
     config::Config,
@@ -117,6 +119,15 @@ impl Daemon {
             health.clone(),
             &background,
         );
+        let home = Home::new(config.lan_socket());
+        let blocklists = Blocklists::start(
+            blocklists_config(&config),
+            db.clone(),
+            clock.clone(),
+            health.clone(),
+            home.clone(),
+            &background,
+        );
         let claim = Claim::new(has_owner(&db)?);
         let publish = Publish::new(db.clone(), swarm.clone(), clock.clone());
         let listening = swarm.status();
@@ -138,8 +149,9 @@ impl Daemon {
                 clock,
                 claim,
                 health,
-                home: Home::new(config.lan_socket()),
                 seen: Seen::default(),
+                home,
+                blocklists,
                 tasks: tasks.clone(),
                 addresses: Arc::new(addresses),
                 shelves: Arc::new(config.store()),
@@ -371,6 +383,17 @@ fn links_config(config: &Config) -> links::Config {
         doh: config.dns_doh.clone(),
         doh_ca: config.dns_doh_ca.clone(),
         trust_anchor: config.dns_trust_anchor.clone(),
+    }
+}
+
+/// Lists come from public servers only. On a loopback port nobody but this machine is served: then it may serve lists too.
+fn blocklists_config(config: &Config) -> blocklists::Config {
+    blocklists::Config {
+        folder: config.data.join("blocklists"),
+        policy: Policy {
+            allow_loopback: config.bt.ip().is_loopback(),
+            ..Policy::default()
+        },
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod blocklists;
 mod claim;
 mod cli;
 mod config;
@@ -20,6 +21,7 @@ mod publish;
 mod sharing;
 mod sites;
 mod swarm;
+mod web;
 
 use std::process::ExitCode;
 

@@ -23,7 +23,7 @@ pub mod settings;
 mod survey;
 mod watchdog;
 
-pub use blocking::FILE_BYTES_MAX as BLOCKLIST_BYTES_MAX;
+pub use blocking::{FILE as BLOCKLIST_FILE, FILE_BYTES_MAX as BLOCKLIST_BYTES_MAX};
 pub use frame::{Config, House};
 pub use interfaces::{Interface, Interfaces};
 pub use lan::{Error, Lan};

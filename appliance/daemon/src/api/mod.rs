@@ -34,8 +34,9 @@ mod table;
 use std::sync::Arc;
 
 use crate::{
-    claim::Claim, clock::Clock, db::Db, feeds::Feeds, gateway::Seen, health::Health, home::Home,
-    journal::Journal, publish::Publish, sharing::Sharing, sites::Sites, swarm::Swarm, tasks::Tasks,
+    blocklists::Blocklists, claim::Claim, clock::Clock, db::Db, feeds::Feeds, gateway::Seen, health::Health,
+    home::Home, journal::Journal, publish::Publish, sharing::Sharing, sites::Sites, swarm::Swarm,
+    tasks::Tasks,
 };
 
 pub use answer::{answer, ask};
@@ -72,6 +73,7 @@ pub struct Handles {
     pub home: Home,
     /// By which ways each device came.
     pub seen: Seen,
+    pub blocklists: Blocklists,
     pub tasks: Tasks,
     pub addresses: Arc<Addresses>,
     /// Where the store lies and how large it may grow.

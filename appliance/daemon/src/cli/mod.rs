@@ -5,6 +5,7 @@
 //! command talks to), then one file per command.
 
 mod bench;
+mod blocklist;
 mod check_record;
 mod check_torrent;
 mod convert;
@@ -111,6 +112,8 @@ enum Command {
     Bench(bench::Args),
     /// The owner's password is forgotten: set up the box again; everything else stays
     ResetOwner(reset_owner::Args),
+    /// Compile block lists, or ask whether a name is on one
+    Blocklist(blocklist::Args),
     /// Print the proxy auto-config file
     Pac(pac::Args),
     /// Show what the resolver does with one DNS packet
@@ -152,6 +155,7 @@ impl Cli {
             Command::ExtractPubkey(args) => convert::extract(args),
             Command::Bench(args) => bench::run(args),
             Command::ResetOwner(args) => reset_owner::run(args),
+            Command::Blocklist(args) => blocklist::run(args),
             Command::Pac(args) => pac::run(args),
             Command::DnsDecide(args) => dns_decide::run(args),
             Command::Openapi(args) => openapi::run(args),

@@ -5,6 +5,7 @@ mod dns;
 mod formats;
 mod ipv6;
 mod items;
+mod lists;
 mod names;
 mod upstream;
 mod web;
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     target("mdns", ipv6::packets, ipv6::packet),
     target("redirects", web::rules, web::redirects),
     target("dns_answer", upstream::answers, upstream::answer),
+    target("blocklist", lists::texts, lists::blocklist),
 ];
 
 const fn target(name: &'static str, seeds: fn() -> Vec<Vec<u8>>, run: fn(&[u8]) -> u64) -> Target {

@@ -5,7 +5,7 @@
 //! of due work in the store; a search costs one task for as long as somebody holds its receiver.
 //!
 //! Reading order: `search` (one search), `trackers` (what trackers were told and when they may be asked again), `tracker`
-//! (one announce), `web` (one guarded HTTP request), `schedule` (regular announces), `lsd` (BEP 14), `portmap` (opening the
+//! (one announce), `schedule` (regular announces), `lsd` (BEP 14), `portmap` (opening the
 //! router's port).
 
 mod lsd;
@@ -16,7 +16,6 @@ mod search;
 mod tests;
 mod tracker;
 mod trackers;
-mod web;
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -8,7 +8,7 @@ use proto::{
 };
 use tokio::{net::UdpSocket, time::timeout};
 
-use super::web::{self, Ask};
+use crate::web::{self, Ask};
 
 /// Longest answer of an HTTP tracker that is read, bytes.
 const ANSWER_BYTES_MAX: usize = 256 << 10;

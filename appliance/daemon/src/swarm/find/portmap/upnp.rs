@@ -15,7 +15,7 @@ use tokio::{
 use tracing::debug;
 
 use super::{Door, Granted};
-use crate::swarm::find::web::{self, Ask};
+use crate::web::{self, Ask};
 
 /// Services that can map ports, the usual one first.
 const SERVICES: [&str; 3] = [

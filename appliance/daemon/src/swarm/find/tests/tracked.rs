@@ -9,7 +9,7 @@ use proto::{
 use tokio::net::TcpListener;
 
 use super::world::*;
-use crate::swarm::find::web::{self, Ask};
+use crate::web::{self, Ask};
 
 fn announces(seen: &Seen) -> Vec<proto::tracker::Announce> {
     let seen = seen.lock().expect("log");

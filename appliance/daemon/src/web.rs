@@ -1,7 +1,8 @@
 //! One HTTP or HTTPS request to a server a stranger named. The name is resolved here, each address is judged, and the
 //! connection goes to exactly the address that was judged; redirects start over from the beginning.
 //!
-//! No connection is kept: trackers are asked once in half an hour, and an idle connection is one more thing to hold.
+//! No connection is kept: trackers are asked once in half an hour, and an idle connection is one more thing to hold. Knows no
+//! room and nothing of what is fetched.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -16,14 +17,14 @@ use hyper::{
     Method, Request, StatusCode,
     body::Incoming,
     client::conn::http1,
-    header::{CONNECTION, CONTENT_TYPE, HOST, LOCATION, USER_AGENT},
+    header::{CONNECTION, CONTENT_TYPE, ETAG, HOST, LOCATION, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
 use proto::guard::{self, Host, Policy, Reason, Scheme, Url};
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     time::timeout,
 };
@@ -50,6 +51,9 @@ pub enum Error {
     Unreachable(String),
     #[error("answered with status {0}")]
     Status(u16),
+    /// What arrived could not be put where the caller wants it.
+    #[error("keep the answer: {0}")]
+    Kept(std::io::Error),
 }
 
 /// What to ask; `extra` headers are sent as they are.
@@ -62,10 +66,31 @@ pub struct Ask<'a> {
     pub deadline: Duration,
 }
 
+/// What a server gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Given {
+    /// The whole body; with the server's mark of this version, when it has one.
+    Body { etag: Option<String> },
+    /// 304: what the caller has is what it would give.
+    Same,
+}
+
+/// Where a body goes.
+pub type Sink<'a> = &'a mut (dyn AsyncWrite + Send + Unpin);
+
 /// GETs (or POSTs, when there is a body) `url` and returns the body of a 200 answer.
 pub async fn fetch(url: Url, policy: &Policy, ask: &Ask<'_>) -> Result<Bytes, Error> {
+    let mut body = Vec::new();
+    match download(url, policy, ask, &mut body).await? {
+        Given::Body { .. } => Ok(body.into()),
+        Given::Same => Err(Error::Status(StatusCode::NOT_MODIFIED.as_u16())),
+    }
+}
+
+/// Like [`fetch`], piece by piece into `sink`. After an error it holds a part of something.
+pub async fn download(url: Url, policy: &Policy, ask: &Ask<'_>, sink: Sink<'_>) -> Result<Given, Error> {
     let late = |_| Error::Unreachable(format!("no answer in {} s", ask.deadline.as_secs()));
-    timeout(ask.deadline, follow(url, policy, ask))
+    timeout(ask.deadline, follow(url, policy, ask, sink))
         .await
         .map_err(late)?
 }
@@ -96,11 +121,10 @@ pub async fn resolve(url: &Url, policy: &Policy) -> Result<Vec<SocketAddr>, Erro
     }
 }
 
-async fn follow(mut url: Url, policy: &Policy, ask: &Ask<'_>) -> Result<Bytes, Error> {
+async fn follow(mut url: Url, policy: &Policy, ask: &Ask<'_>, sink: Sink<'_>) -> Result<Given, Error> {
     for _ in 0..=REDIRECTS_MAX {
-        let answer = once(&url, policy, ask).await?;
-        match answer {
-            Answer::Body(body) => return Ok(body),
+        match once(&url, policy, ask, sink).await? {
+            Answer::Given(given) => return Ok(given),
             Answer::Elsewhere(place) => url = relative(&url, &place, policy)?,
         }
     }
@@ -108,7 +132,7 @@ async fn follow(mut url: Url, policy: &Policy, ask: &Ask<'_>) -> Result<Bytes, E
 }
 
 enum Answer {
-    Body(Bytes),
+    Given(Given),
     Elsewhere(String),
 }
 
@@ -126,11 +150,11 @@ fn relative(base: &Url, place: &str, policy: &Policy) -> Result<Url, Error> {
     }
 }
 
-async fn once(url: &Url, policy: &Policy, ask: &Ask<'_>) -> Result<Answer, Error> {
+async fn once(url: &Url, policy: &Policy, ask: &Ask<'_>, sink: Sink<'_>) -> Result<Answer, Error> {
     let mut last = Error::Unreachable("no address".into());
     for addr in resolve(url, policy).await? {
         match timeout(CONNECT_WAIT, connect(addr, url)).await {
-            Ok(Ok(stream)) => return exchange(stream, url, ask).await,
+            Ok(Ok(stream)) => return exchange(stream, url, ask, sink).await,
             Ok(Err(err)) => last = err,
             Err(_) => last = Error::Unreachable(format!("connect {addr}: no answer")),
         }
@@ -177,7 +201,12 @@ fn connector() -> Result<TlsConnector, Error> {
     }
 }
 
-async fn exchange(stream: Box<dyn Stream>, url: &Url, ask: &Ask<'_>) -> Result<Answer, Error> {
+async fn exchange(
+    stream: Box<dyn Stream>,
+    url: &Url,
+    ask: &Ask<'_>,
+    sink: Sink<'_>,
+) -> Result<Answer, Error> {
     let broken = |err: hyper::Error| Error::Unreachable(format!("{}: {err}", url.host));
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(64 << 10)
@@ -187,7 +216,7 @@ async fn exchange(stream: Box<dyn Stream>, url: &Url, ask: &Ask<'_>) -> Result<A
     let request = request(url, ask)?;
     let asking = std::pin::pin!(async {
         let answer = sender.send_request(request).await.map_err(broken)?;
-        read(answer, ask.answer_bytes_max).await
+        read(answer, ask.answer_bytes_max, sink).await
     });
     // The connection is driven here and not by a task of its own, so that nothing outlives the deadline.
     match select(asking, std::pin::pin!(connection)).await {
@@ -221,18 +250,30 @@ fn request(url: &Url, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, Error> {
         .map_err(|err| Error::Unreachable(format!("build the request: {err}")))
 }
 
-async fn read(answer: hyper::Response<Incoming>, bytes_max: usize) -> Result<Answer, Error> {
+async fn read(answer: hyper::Response<Incoming>, bytes_max: usize, sink: Sink<'_>) -> Result<Answer, Error> {
     let status = answer.status();
+    let header = |name| {
+        let value = answer.headers().get(name)?.to_str().ok()?;
+        Some(value.to_owned())
+    };
+    if status == StatusCode::NOT_MODIFIED {
+        return Ok(Answer::Given(Given::Same));
+    }
     if status.is_redirection() {
-        let place = answer.headers().get(LOCATION).and_then(|l| l.to_str().ok());
-        return place
-            .map(|place| Answer::Elsewhere(place.to_owned()))
-            .ok_or(Error::Status(status.as_u16()));
+        let place = header(LOCATION);
+        return place.map(Answer::Elsewhere).ok_or(Error::Status(status.as_u16()));
     }
     if status != StatusCode::OK {
         return Err(Error::Status(status.as_u16()));
     }
-    let body = Limited::new(answer.into_body(), bytes_max).collect().await;
-    body.map(|body| Answer::Body(body.to_bytes()))
-        .map_err(|err| Error::Unreachable(format!("read the answer: {err}")))
+    let etag = header(ETAG);
+    let mut body = Limited::new(answer.into_body(), bytes_max);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|err| Error::Unreachable(format!("read the answer: {err}")))?;
+        if let Ok(bytes) = frame.into_data() {
+            sink.write_all(&bytes).await.map_err(Error::Kept)?;
+        }
+    }
+    sink.flush().await.map_err(Error::Kept)?;
+    Ok(Answer::Given(Given::Body { etag }))
 }
