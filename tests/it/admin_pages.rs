@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(120);
 
 /// What every page promises; leaves pictures of it.
 #[track_caller]
-fn check(browser: &Browser, name: &str, says: &str) {
+pub fn check(browser: &Browser, name: &str, says: &str) {
     let text = browser.text();
     assert!(text.contains(says), "{name} does not say {says:?}:\n{text}");
     assert!(
@@ -56,7 +56,7 @@ fn check(browser: &Browser, name: &str, says: &str) {
 }
 
 /// Becomes the owner, as the first person in front of the box does.
-fn claim(browser: &Browser, granary: &Granary) {
+pub fn claim(browser: &Browser, granary: &Granary) {
     let pin = granary.ready()["claim_pin"]
         .as_str()
         .expect("the ready file names the PIN");
@@ -182,7 +182,7 @@ fn settle(browser: &Browser, subscription: &str) {
         ("/subscriptions", "subscriptions", "1 subscription"),
         ("/sites", "sites", "Frieda's garden"),
         ("/storage", "storage", "free on the disk"),
-        ("/network", "network", "Peers connected"),
+        ("/network/reach", "reach", "Peers connected"),
         ("/sharing", "sharing", "Give to others"),
         ("/log", "log", "newest first"),
         ("/about", "about", "Apache License"),
@@ -213,13 +213,13 @@ fn settle(browser: &Browser, subscription: &str) {
 }
 
 /// A text browser on the box's door; it knows its cookies from a file that the test's first visit left.
-struct Lynx<'a> {
+pub struct Lynx<'a> {
     granary: &'a Granary,
     dir: tempfile::TempDir,
 }
 
 impl<'a> Lynx<'a> {
-    fn new(granary: &'a Granary) -> Self {
+    pub fn new(granary: &'a Granary) -> Self {
         Self {
             granary,
             dir: tempfile::tempdir().expect("the temporary folder is writable"),
@@ -261,7 +261,7 @@ impl<'a> Lynx<'a> {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    fn page(&self, path: &str) -> String {
+    pub fn page(&self, path: &str) -> String {
         self.run("lynx", &[], path, None)
     }
 
@@ -276,7 +276,7 @@ impl<'a> Lynx<'a> {
     }
 
     /// Fills a form in and sends it, as Lynx does from its keyboard.
-    fn post(&self, from: &str, to: &str, fields: &[(&str, &str)]) -> String {
+    pub fn post(&self, from: &str, to: &str, fields: &[(&str, &str)]) -> String {
         let token = self.token(from);
         let mut all = vec![("token", token.as_str())];
         all.extend(fields);
@@ -284,7 +284,7 @@ impl<'a> Lynx<'a> {
     }
 
     /// Becomes the owner with two plain requests, as any browser makes them, and leaves the session where Lynx finds it.
-    fn claim(&self) {
+    pub fn claim(&self) {
         let door = self.granary.addr("http");
         let pin = self.granary.ready()["claim_pin"]
             .as_str()
@@ -328,7 +328,7 @@ impl<'a> Lynx<'a> {
     }
 
     /// The same page in w3m, which gets the session of Lynx.
-    fn in_w3m(&self, path: &str) -> String {
+    pub fn in_w3m(&self, path: &str) -> String {
         let jar = std::fs::read_to_string(self.dir.path().join("cookies")).unwrap_or_default();
         let pairs = jar.lines().filter(|line| line.contains('\t')).filter_map(|line| {
             let fields: Vec<&str> = line.split('\t').collect();
@@ -374,7 +374,7 @@ fn lynx_and_w3m_claim_the_box_follow_a_site_and_read_every_page() {
         ("/subscriptions", "Frieda's garden"),
         ("/sites", "Frieda's garden"),
         ("/storage", "Kept sites"),
-        ("/network", "Peers connected"),
+        ("/network/reach", "Peers connected"),
         ("/sharing", "Give to others"),
         ("/log", "newest first"),
         ("/about", "Apache License"),

@@ -17,6 +17,7 @@ mod http2;
 mod killed;
 mod lan_ipv6;
 mod lan_mdns;
+mod lan_pages;
 mod lan_rig;
 mod mutable;
 mod pac_engines;

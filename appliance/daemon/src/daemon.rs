@@ -14,6 +14,7 @@ use self::halves::{Askers, Beside};
 use crate::{
     admin::Admin,
     api::{Addresses, Handles},
+    arrangement::Arrangement,
     blocklists::{self, Blocklists},
     claim::{self, Claim},
     clock::Clock,
@@ -137,6 +138,7 @@ impl Daemon {
             dht: listening.listen_dht.first().copied(),
             ..Addresses::default()
         };
+        let arrangement = Arrangement::new(home.clone(), db.clone(), clock.clone(), background.clone());
         Ok(Self {
             handles: Handles {
                 swarm,
@@ -149,8 +151,9 @@ impl Daemon {
                 clock,
                 claim,
                 health,
-                seen: Seen::default(),
                 home,
+                arrangement,
+                seen: Seen::default(),
                 blocklists,
                 tasks: tasks.clone(),
                 addresses: Arc::new(addresses),

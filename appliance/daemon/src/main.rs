@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod arrangement;
 mod blocklists;
 mod claim;
 mod cli;

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::settings::DhcpMode;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LanStatus")]
 pub struct Status {
     pub version: String,
     pub pid: u32,
@@ -44,6 +45,7 @@ pub struct Listening {
 
 /// What does not work, in words for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LanTrouble")]
 pub struct Trouble {
     pub room: String,
     pub reason: String,

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 /// name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "LanSettings")]
 pub struct Settings {
     pub names: Names,
     pub dns: Dns,

@@ -12,8 +12,8 @@ use super::{
     form::Form,
     look::{self, Frame},
     pages::{
-        Answer, Entry, Visit, about, add, claim, home, log, login, network, password, people, sharing, sites,
-        start, storage, subscription, subscriptions,
+        Answer, Entry, Visit, about, add, claim, devices, dns, home, log, login, network, password, people,
+        sharing, sites, start, storage, subscription, subscriptions,
     },
     reply,
 };
@@ -80,7 +80,18 @@ const PAGES: &[(&str, Way)] = &[
         "/storage",
         OwnerAct(|visit, form| Box::pin(storage::act(visit, form))),
     ),
-    ("/network", Show(|visit| Box::pin(network::show(visit)))),
+    ("/network/*", Show(|visit| Box::pin(network::show(visit)))),
+    (
+        "/network/*",
+        OwnerAct(|visit, form| Box::pin(network::act(visit, form))),
+    ),
+    ("/devices/*", Show(|visit| Box::pin(devices::show(visit)))),
+    (
+        "/devices/*",
+        OwnerAct(|visit, form| Box::pin(devices::act(visit, form))),
+    ),
+    ("/dns/*", Show(|visit| Box::pin(dns::show(visit)))),
+    ("/dns/*", OwnerAct(|visit, form| Box::pin(dns::act(visit, form)))),
     ("/sharing", Show(|visit| Box::pin(sharing::show(visit)))),
     (
         "/sharing",

@@ -22,7 +22,7 @@ use super::{
     table,
 };
 
-/// Larger bodies are refused: every body here is a few lines.
+/// Larger bodies are refused unless the operation says otherwise: most are a few lines.
 pub const BODY_MAX: usize = 64 << 10;
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN_DEADLINE: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ async fn work(handles: Handles, caller: Caller, request: Request<Incoming>) -> R
     let body = if operation.method == Method::GET {
         Bytes::new()
     } else {
-        read_body(&parts.headers, body).await?
+        read_body(&parts.headers, body, operation.body_max).await?
     };
     run(operation, (handles, caller, places), query, body).await
 }
@@ -195,12 +195,12 @@ async fn drain(body: Incoming) {
 }
 
 /// A body has to say that it is JSON: no form of a web page can.
-async fn read_body(headers: &HeaderMap, body: Incoming) -> Result<Bytes, Refusal> {
-    let limited = Limited::new(body, BODY_MAX).collect();
+async fn read_body(headers: &HeaderMap, body: Incoming, max: usize) -> Result<Bytes, Refusal> {
+    let limited = Limited::new(body, max).collect();
     let bytes = match tokio::time::timeout(BODY_DEADLINE, limited).await {
         Ok(Ok(body)) => body.to_bytes(),
         Ok(Err(err)) if err.is::<http_body_util::LengthLimitError>() => {
-            let words = format!("the body is larger than {BODY_MAX} bytes");
+            let words = format!("the body is larger than {max} bytes");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, words));
         }
         Ok(Err(_)) => return Err(Refusal::asked_wrongly("the body broke off")),

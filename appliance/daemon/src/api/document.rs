@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Caller,
-    answer::BODY_MAX,
     operation::{Operation, Success},
     reply::Problem,
     table,
@@ -71,8 +70,9 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     });
     if let Some(schema) = &operation.body {
         described["requestBody"] = json!({
-            "description": format!("At most {BODY_MAX} bytes. Left out, it is an empty object."),
+            "description": format!("At most {} bytes. Left out, it is an empty object.", operation.body_max),
             "required": schema.get("required").is_some(),
+            "x-granary-bytes-max": operation.body_max,
             "content": { "application/json": { "schema": schema } },
         });
     }

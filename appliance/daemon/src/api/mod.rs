@@ -9,10 +9,12 @@
 //! one file per group of operations.
 
 mod answer;
+mod blocklists;
 mod document;
 mod feed_reply;
 mod feeds;
 mod items;
+pub mod lan;
 pub mod network;
 mod operation;
 mod owner;
@@ -34,9 +36,9 @@ mod table;
 use std::sync::Arc;
 
 use crate::{
-    blocklists::Blocklists, claim::Claim, clock::Clock, db::Db, feeds::Feeds, gateway::Seen, health::Health,
-    home::Home, journal::Journal, publish::Publish, sharing::Sharing, sites::Sites, swarm::Swarm,
-    tasks::Tasks,
+    arrangement::Arrangement, blocklists::Blocklists, claim::Claim, clock::Clock, db::Db, feeds::Feeds,
+    gateway::Seen, health::Health, home::Home, journal::Journal, publish::Publish, sharing::Sharing,
+    sites::Sites, swarm::Swarm, tasks::Tasks,
 };
 
 pub use answer::{answer, ask};
@@ -74,6 +76,8 @@ pub struct Handles {
     /// By which ways each device came.
     pub seen: Seen,
     pub blocklists: Blocklists,
+    /// What the household chose about its LAN, and what was before.
+    pub arrangement: Arrangement,
     pub tasks: Tasks,
     pub addresses: Arc<Addresses>,
     /// Where the store lies and how large it may grow.

@@ -93,6 +93,8 @@ pub struct Operation {
     /// Which refusals its own work knows; those of every operation are not listed.
     pub refusals: &'static [u16],
     pub within: Duration,
+    /// The longest body, bytes.
+    pub body_max: usize,
     pub query: Vec<Parameter>,
     /// Schema of the body; `None`: there is none to send.
     pub body: Option<Schema>,
@@ -109,6 +111,7 @@ pub struct Draft {
     summary: &'static str,
     refusals: &'static [u16],
     within: Duration,
+    body_max: usize,
 }
 
 pub fn get(path: &'static str, least: Caller, summary: &'static str) -> Draft {
@@ -140,6 +143,7 @@ impl Draft {
             summary,
             refusals: &[],
             within: WITHIN,
+            body_max: answer::BODY_MAX,
         }
     }
 
@@ -152,6 +156,12 @@ impl Draft {
     /// It waits for the network until a deadline of its own.
     pub fn waits(mut self) -> Self {
         self.within = WITHIN_SLOW;
+        self
+    }
+
+    /// Its body may be larger than most.
+    pub fn large(mut self, bytes: usize) -> Self {
+        self.body_max = bytes;
         self
     }
 
@@ -194,6 +204,7 @@ impl Draft {
             summary: self.summary,
             refusals: self.refusals,
             within: self.within,
+            body_max: self.body_max,
             query: Parameter::all(&received::<Q>()),
             body: takes.then(received::<B>),
             success,

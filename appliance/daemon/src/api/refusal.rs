@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 
-use crate::{sites, swarm};
+use crate::{blocklists, home, sites, swarm};
 
 /// A status and a sentence.
 #[derive(Debug)]
@@ -52,6 +52,25 @@ impl From<store::Error> for Refusal {
     fn from(err: store::Error) -> Self {
         match err {
             err @ store::Error::Unknown(_) => Self::unknown(err.to_string()),
+            err => Self::not_now(err.to_string()),
+        }
+    }
+}
+
+impl From<blocklists::Error> for Refusal {
+    fn from(err: blocklists::Error) -> Self {
+        match err {
+            blocklists::Error::Refused(why) => Self::unacceptable(why),
+            err @ blocklists::Error::Unknown => Self::unknown(err.to_string()),
+            err @ blocklists::Error::Store(_) => Self::not_now(err.to_string()),
+        }
+    }
+}
+
+impl From<home::Error> for Refusal {
+    fn from(err: home::Error) -> Self {
+        match err {
+            home::Error::Refused(faults) => Self::unacceptable(faults.join("; ")),
             err => Self::not_now(err.to_string()),
         }
     }

@@ -7,7 +7,7 @@ use super::{
     Caller, Handles,
     operation::{Call, Nothing},
     refusal::Refusal,
-    reply::{Addresses, Following, Glance, Health, Light, LogLine, Status, Task, Told, Trouble},
+    reply::{Addresses, Done, Following, Glance, Health, Light, LogLine, Status, Task, Told, Trouble},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -103,6 +103,21 @@ pub async fn health(call: Call, _: Nothing, _: Nothing) -> Result<Health, Refusa
             _ => troubles(&call.handles),
         },
     })
+}
+
+/// A row that means nothing.
+const TRIAL: &str = "health";
+
+pub async fn try_store(call: Call, _: Nothing, _: Nothing) -> Result<Done, Refusal> {
+    let now = call.handles.clock.now_secs().to_be_bytes();
+    let kept = call.handles.db.run(move |store| {
+        store.set_setting(TRIAL, &now)?;
+        store.setting(TRIAL)
+    });
+    match kept.await?.as_deref() {
+        Some(kept) if kept == now => Ok(Done::default()),
+        _ => Err(Refusal::not_now("the store does not give back what it was given")),
+    }
 }
 
 fn troubles(handles: &Handles) -> Vec<Trouble> {

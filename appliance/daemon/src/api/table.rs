@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use super::{
     Caller::{Control, Member, Nobody, Owner},
-    feeds, items, network,
+    blocklists, feeds, items, lan, network,
     operation::{Operation, Success, delete, get, patch, post, put},
     owner, people, records,
     reply::SeedStep,
@@ -22,6 +22,7 @@ pub fn operations() -> &'static [Operation] {
         all.extend(about_addresses());
         all.extend(about_subscriptions());
         all.extend(about_petnames());
+        all.extend(about_the_lan());
         all
     });
     &TABLE
@@ -31,6 +32,12 @@ fn about_the_box() -> Vec<Operation> {
     vec![
         get("/api/v1/openapi.json", Nobody, "This document").json(status::openapi),
         get("/api/v1/health", Nobody, "A traffic light, and for people of the house its reasons").json(status::health),
+        post(
+            "/api/v1/health/store",
+            Control,
+            "Writes a row to the store and reads it again: whether anything can be kept",
+        )
+        .json(status::try_store),
         get(
             "/api/v1/status",
             Nobody,
@@ -244,5 +251,83 @@ fn about_petnames() -> Vec<Operation> {
         delete("/api/v1/petnames/{name}", Owner, "Takes a name away")
             .refuses(&[404])
             .json(feeds::remove_petname),
+    ]
+}
+
+fn about_the_lan() -> Vec<Operation> {
+    vec![
+        get(
+            "/api/v1/lan/status",
+            Member,
+            "What the part of the box that serves the home's network does: names, addresses, blocking",
+        )
+        .json(lan::status),
+        get(
+            "/api/v1/lan/settings",
+            Member,
+            "What the household chose about its network",
+        )
+        .json(lan::settings),
+        put(
+            "/api/v1/lan/settings",
+            Owner,
+            "Replaces it whole, at once: what is left out is as in the factory; what was before is kept for one undo",
+        )
+        .refuses(&[422])
+        .large(2 << 20)
+        .json(lan::set_settings),
+        post(
+            "/api/v1/lan/undo",
+            Owner,
+            "Brings back what was before the last change of the network; once more, the change",
+        )
+        .refuses(&[404, 422])
+        .json(lan::undo),
+        get("/api/v1/lan/devices", Member, "Devices of the home, and how each finds the box").json(lan::devices),
+        get("/api/v1/lan/survey", Member, "What the last look at the network showed").json(lan::seen),
+        post(
+            "/api/v1/lan/survey",
+            Owner,
+            "Looks at the network now, for up to eight seconds; changes nothing",
+        )
+        .json(lan::survey),
+        post(
+            "/api/v1/lan/block/pause",
+            Owner,
+            "Blocks nothing for so long",
+        )
+        .refuses(&[422])
+        .json(lan::pause),
+        get(
+            "/api/v1/lan/block/top",
+            Owner,
+            "Names blocked most often, while the owner has them counted",
+        )
+        .json(lan::top),
+        get(
+            "/api/v1/lan/block/lists",
+            Member,
+            "Block lists: which, how fresh, how many names",
+        )
+        .json(blocklists::list),
+        post(
+            "/api/v1/lan/block/lists",
+            Owner,
+            "Adds a list by its address, or its text; it counts while blocking is on",
+        )
+        .refuses(&[422])
+        .large(8 << 20)
+        .json(blocklists::add),
+        put(
+            "/api/v1/lan/block/lists/{list}",
+            Owner,
+            "Switches a list on or off",
+        )
+        .refuses(&[404])
+        .json(blocklists::switch),
+        delete("/api/v1/lan/block/lists/{list}", Owner, "Removes a list and its text")
+            .refuses(&[404])
+            .json(blocklists::remove),
+        post("/api/v1/lan/block/refresh", Owner, "Looks at every list now").json(blocklists::refresh),
     ]
 }

@@ -1,35 +1,103 @@
 //! `granary status`: what the running Granary does, in words or JSON.
 
-use hyper::Method;
-use serde_json::Value;
+use std::path::PathBuf;
 
-use super::{Place, reach::Reach};
-use crate::{fault::Fault, tasks::Tasks};
+use hyper::Method;
+use lan::settings::DhcpMode;
+use serde_json::{Value, json};
+
+use super::{
+    Place,
+    reach::{self, Reach},
+};
+use crate::{
+    fault::Fault,
+    home::{self, Home},
+    tasks::Tasks,
+};
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     place: Place,
+    /// The control socket of the LAN half [default: DATA/lan.sock]
+    #[arg(long, value_name = "SOCKET")]
+    lan_control: Option<PathBuf>,
 }
 
 pub fn run(args: Args) -> Result<(), Fault> {
     super::wait(async {
         let tasks = Tasks::new();
+        let socket = match &args.lan_control {
+            Some(socket) => socket.clone(),
+            None => reach::config(&args.place)?.lan_socket(),
+        };
+        let lan = Home::new(socket).status().await;
         let Some(client) = Reach::running(&args.place, &tasks).await? else {
-            return Err(Fault::refused(
-                "no Granary runs on this folder. Start one with `granary run`.",
-            ));
+            return alone(args.place.json, lan);
         };
         let mut status = client.ask(Method::GET, "/api/v1/status", None).await?;
         let sites = client.ask(Method::GET, "/api/v1/sites?max=1000", None).await?;
         if args.place.json {
             status["sites"] = sites;
+            status["lan"] = lan.map_or(Value::Null, |lan| json!(lan));
             println!("{status}");
         } else {
             print(&status, sites.as_array().map_or(&[][..], Vec::as_slice));
+            print_lan(&lan);
         }
         Ok(())
     })
+}
+
+/// The lan half runs without the web half, or nobody does.
+fn alone(as_json: bool, lan: Result<lan::api::Status, home::Error>) -> Result<(), Fault> {
+    if lan.is_err() {
+        return Err(Fault::refused(
+            "no Granary runs on this folder. Start one with `granary run`.",
+        ));
+    }
+    if as_json {
+        println!("{}", json!({ "lan": lan.map_or(Value::Null, |lan| json!(lan)) }));
+    } else {
+        println!("the web half does not run: no pages, no proxy, no sites");
+        print_lan(&lan);
+    }
+    Ok(())
+}
+
+fn print_lan(lan: &Result<lan::api::Status, home::Error>) {
+    let lan = match lan {
+        Ok(lan) => lan,
+        Err(err) => {
+            println!("  ! {err}");
+            return;
+        }
+    };
+    let dns = &lan.dns;
+    let door = lan
+        .listen
+        .dns
+        .first()
+        .map_or("off".to_owned(), ToString::to_string);
+    let well = dns.upstreams.iter().filter(|one| one.healthy).count();
+    println!(
+        "  names {door}   {} questions: {} from memory, {} asked outside, {} blocked, {} not answered",
+        dns.queries, dns.cached, dns.forwarded, dns.blocked, dns.failed
+    );
+    println!(
+        "  resolvers {well} of {} answer   addresses {}   IPv6 {}   mDNS {}",
+        dns.upstreams.len(),
+        match (lan.dhcp.mode, lan.dhcp.state) {
+            (DhcpMode::Off, _) => "not handed out".to_owned(),
+            (mode, state) => format!("{mode:?}, {state:?}, {} leases", lan.dhcp.leases.len()).to_lowercase(),
+        },
+        if lan.ra.enabled { "announced" } else { "quiet" },
+        lan.mdns.name.as_deref().unwrap_or("off")
+    );
+    for trouble in &lan.troubles {
+        println!("  ! {}: {}", trouble.room, trouble.reason);
+    }
 }
 
 fn print(status: &Value, sites: &[Value]) {

@@ -69,7 +69,9 @@ use proto::{
     id::{InfoHash, Target},
     name::Address,
 };
-pub use seen::Seen;
+#[cfg(test)]
+pub use seen::Way;
+pub use seen::{Seen, Ways};
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{

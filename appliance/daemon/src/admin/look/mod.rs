@@ -16,13 +16,15 @@ use super::access::Person;
 use crate::gateway;
 
 /// The ways from every page, in reading order.
-pub const WAYS: [(&str, &str); 10] = [
+pub const WAYS: [(&str, &str); 12] = [
     ("/", "Home"),
     ("/add", "Add a site"),
     ("/subscriptions", "Subscriptions"),
     ("/sites", "Sites kept"),
     ("/storage", "Storage"),
     ("/network", "Network"),
+    ("/devices", "Devices"),
+    ("/dns", "Names"),
     ("/sharing", "Sharing"),
     ("/people", "People"),
     ("/log", "Log"),

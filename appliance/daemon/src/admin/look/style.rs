@@ -74,6 +74,11 @@ caption{text-align:left;color:var(--soft);font-size:.9rem;padding-bottom:.4rem}
 .pager{display:flex;gap:1rem;flex-wrap:wrap;margin:1rem 0}
 .pager a,.sort a{display:inline-block;padding:.2rem 0}
 .sort{display:flex;flex-wrap:wrap;align-items:baseline;gap:.2rem 1rem;margin:.6rem 0}
+.scene{list-style:none;padding-left:1rem;border-left:.25rem solid var(--line)}
+.scene li{padding:.35rem 0}
+.scene p{margin:.1rem 0 0 1.9rem}
+.mark{display:inline-block;width:1.9rem;color:var(--go)}
+pre{overflow-x:auto;padding:.7rem 1rem;background:var(--wash)}
 .late{color:var(--warn);font-weight:600}
 .ill{color:var(--bad);font-weight:600}
 @media(max-width:36rem){

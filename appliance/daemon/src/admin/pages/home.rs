@@ -19,6 +19,9 @@ const NEWS_SECS: u64 = 14 * 86_400;
 const NEWS_MAX: usize = 15;
 /// Below this the disk is nearly full.
 const ROOM_LEAST: u64 = 1_000_000_000;
+/// What the household notices of it.
+const NO_LAN: &str = "The part of the box that serves this home's network does not run: devices that ask the box for names open \
+                      nothing new. Browsers that use the proxy go on.";
 /// The network needs a moment after the start.
 const START_SECS: u64 = 120;
 
@@ -32,7 +35,9 @@ pub async fn show(visit: Visit<'_>) -> Answer {
         Ok(usage) => usage,
         Err(err) => return Answer::unavailable(&err.to_string()),
     };
+    let lan = handles.home.status().await.err().map(|err| err.to_string());
     let facts = Facts {
+        lan,
         views,
         usage,
         line: Line::from(&handles.swarm.status()),
@@ -42,6 +47,8 @@ pub async fn show(visit: Visit<'_>) -> Answer {
             .health
             .troubles()
             .into_iter()
+            // Said better below.
+            .filter(|(room, _)| *room != "lan")
             .map(|(_, text)| text)
             .collect(),
         now: handles.clock.now_secs(),
@@ -58,6 +65,8 @@ pub struct Facts {
     pub line: Line,
     pub given: Given,
     pub sharing: bool,
+    /// Why the lan half does not answer, if it does not.
+    pub lan: Option<String>,
     /// What does not work, in words.
     pub troubles: Vec<String>,
     pub now: u64,
@@ -87,6 +96,9 @@ pub fn light(facts: &Facts) -> (Light, Vec<Reason>) {
             Some(("/storage", "Storage")),
         )
     }));
+    if facts.lan.is_some() {
+        reasons.push((Light::Act, NO_LAN.into(), Some(("/network", "What this means"))));
+    }
     if facts.usage.free_bytes < ROOM_LEAST {
         let text = format!(
             "The disk is nearly full: {} are free.",
@@ -112,7 +124,7 @@ pub fn light(facts: &Facts) -> (Light, Vec<Reason>) {
         } else {
             "Nobody in the network answers: new sites cannot be found. What is here still opens. Is the Internet connected?".into()
         };
-        reasons.push((Light::Look, text, Some(("/network", "Network"))));
+        reasons.push((Light::Look, text, Some(("/network/reach", "Show"))));
     }
     if facts.given.resting {
         reasons.push((

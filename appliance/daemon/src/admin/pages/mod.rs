@@ -4,7 +4,10 @@
 pub mod about;
 pub mod add;
 pub mod claim;
+pub mod devices;
+pub mod dns;
 pub mod home;
+pub mod household;
 pub mod log;
 pub mod login;
 pub mod network;
@@ -70,6 +73,15 @@ impl Visit<'_> {
 
     pub fn token(&self) -> &str {
         &self.person.token
+    }
+
+    /// The page of a long list that is asked for, from 0.
+    pub fn page(&self) -> usize {
+        let page = self
+            .query
+            .text("page")
+            .and_then(|page| page.parse::<usize>().ok());
+        page.unwrap_or(1).saturating_sub(1)
     }
 }
 

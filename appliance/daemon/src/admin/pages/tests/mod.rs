@@ -1,5 +1,6 @@
 //! What every page promises, drawn from a household of 500 subscriptions with hostile names.
 
+mod lan_pages;
 mod sample;
 
 use std::time::{Duration, Instant};
@@ -73,6 +74,7 @@ fn pages() -> Vec<(&'static str, Markup)> {
     let mut pages = of_subscriptions(token);
     pages.extend(of_adding(token));
     pages.extend(of_the_box(token));
+    pages.extend(lan_pages::pages(token));
     pages
 }
 
@@ -183,8 +185,8 @@ fn of_the_box(token: &str) -> Vec<(&'static str, Markup)> {
             storage::draw(&sample::usage(), Some(HOSTILE), &limits, Some(token)),
         ),
         (
-            "network",
-            network::draw(&Addresses::default(), &sample::network(), proxy),
+            "reach",
+            network::reach::draw(&Addresses::default(), &sample::network(), proxy),
         ),
         ("sharing", sharing::draw(&settings, &given, &typed, Some(token))),
         ("log", log::draw(&lines, Least::Info)),
@@ -368,8 +370,10 @@ fn the_light_is_told_in_words_with_its_reasons() {
     facts.line.dht_nodes = 0;
     assert_eq!(home::light(&facts).0, home::Light::Look);
     facts.usage.free_bytes = 1;
+    facts.lan = Some("no answer".into());
     let (light, reasons) = home::light(&facts);
-    assert_eq!((light, reasons.len()), (home::Light::Act, 2));
+    assert_eq!((light, reasons.len()), (home::Light::Act, 3));
+    assert!(home::draw(&facts).into_string().contains("does not run"));
     assert!(home::draw(&facts).into_string().contains("nearly full"));
 }
 

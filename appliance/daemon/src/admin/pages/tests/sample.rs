@@ -211,6 +211,7 @@ pub fn home(views: Vec<View>) -> home::Facts {
         },
         sharing: true,
         troubles: vec![HOSTILE.into()],
+        lan: None,
         now: NOW,
         up_secs: 40_000,
         device: Some(([192, 168, 1, 2], 42080).into()),

@@ -1,11 +1,21 @@
-//! `granary doctor`: looks for what could keep Granary from working, and says what to do.
+//! `granary doctor`: looks for what could keep Granary from working, and says what to do. With `--boot` only what decides
+//! whether this boot is good: names are answered, pages are served, the store reads and writes.
+//!
+//! Reading order: this file, `network` (the lan half), `boot`.
 
-use std::{fs, net::SocketAddr, path::Path};
+mod boot;
+mod network;
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use hyper::Method;
 
 use super::{Place, reach};
-use crate::{clock::Clock, config::Config, fault::Fault, net, tasks::Tasks};
+use crate::{clock::Clock, config::Config, fault::Fault, home::Home, net, tasks::Tasks};
 
 /// 2026-01-01: a clock before it is not set.
 const DATE_MIN: u64 = 1_767_225_600;
@@ -14,6 +24,12 @@ const DATE_MIN: u64 = 1_767_225_600;
 pub struct Args {
     #[command(flatten)]
     place: Place,
+    /// The control socket of the LAN half [default: DATA/lan.sock]
+    #[arg(long, value_name = "SOCKET")]
+    lan_control: Option<PathBuf>,
+    /// Only what decides whether this boot is good
+    #[arg(long)]
+    boot: bool,
 }
 
 /// One finding.
@@ -25,10 +41,16 @@ struct Check {
 
 pub fn run(args: Args) -> Result<(), Fault> {
     let config = reach::config(&args.place)?;
+    let home = Home::new(args.lan_control.clone().unwrap_or_else(|| config.lan_socket()));
+    if args.boot {
+        let checks = super::wait(async { Ok(boot::checks(&args.place, &home).await) })?;
+        return report(&args.place, &checks);
+    }
     let checks = super::wait(async {
         let tasks = Tasks::new();
         let running = reach::Reach::running(&args.place, &tasks).await?;
         let mut checks = vec![folder(&config.data), space(&config), date(), certificates()];
+        let web_runs = running.is_some();
         match running {
             Some(client) => {
                 let status = client.ask(Method::GET, "/api/v1/status", None).await?;
@@ -52,6 +74,7 @@ pub fn run(args: Args) -> Result<(), Fault> {
             }
             None => checks.extend(ports(&config)),
         }
+        checks.extend(network::checks(&home, web_runs).await);
         Ok(checks)
     })?;
     report(&args.place, &checks)

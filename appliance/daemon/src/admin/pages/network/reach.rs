@@ -1,12 +1,14 @@
-//! Network: where the box listens, whether others can reach it, whom it knows.
+//! The rest of the world: where the box listens, whether others can reach it, whom it knows.
 
 use std::net::SocketAddr;
 
 use maud::{Markup, html};
 
-use super::{Answer, Visit};
 use crate::{
-    admin::look::{self, words},
+    admin::{
+        look::{self, words},
+        pages::{Answer, Visit},
+    },
     api::{
         Addresses,
         network::{Network, Reach},
@@ -15,7 +17,10 @@ use crate::{
 
 pub async fn show(visit: Visit<'_>) -> Answer {
     let network = Network::of(visit.handles);
-    Answer::page("Network", draw(&visit.handles.addresses, &network, visit.proxy))
+    Answer::page(
+        "The rest of the world",
+        draw(&visit.handles.addresses, &network, visit.proxy),
+    )
 }
 
 pub fn draw(addresses: &Addresses, network: &Network, proxy: SocketAddr) -> Markup {
@@ -25,8 +30,8 @@ pub fn draw(addresses: &Addresses, network: &Network, proxy: SocketAddr) -> Mark
         None => html! { "off" },
     };
     html! {
-        h1 { "Network" }
-        p.lead { "How this home reaches the box, and how the box reaches the rest of the world." }
+        h1 { "The rest of the world" }
+        p.lead { "Whom the box reaches outside this home, who reaches it, and where it listens." }
         (reachable(network))
         h2 { "Now" }
         (look::facts(&[
@@ -49,6 +54,7 @@ pub fn draw(addresses: &Addresses, network: &Network, proxy: SocketAddr) -> Mark
             ("Network of nodes (UDP)", address(addresses.dht)),
         ]))
         p.hint { "Ports are set in the configuration file; changing one needs a restart." }
+        p { a href="/network" { "Back to Network" } }
     }
 }
 
