@@ -167,7 +167,6 @@ impl Rooms {
             dhcp: self.dhcp.facts(),
             ra: self.ra.facts(),
             mdns: self.mdns.facts(),
-            ..Status::default()
         }
     }
 
