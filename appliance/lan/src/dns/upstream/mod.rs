@@ -4,7 +4,7 @@
 //! Must not know the cache, the block list or who asked: it gets a question and gives one whole answer.
 //!
 //! Reading order: this file, `race` (one question to several servers), `server` (one of them), `udp`, `tcp`, `secure` (ways to
-//! it), `scrub` (records nobody asked for), `learned` (which servers the network told), `validate` (DNSSEC), `recursive`
+//! it), `scrub` (records nobody asked for), `learned` (which servers the network told), `validate` and `wildcard` (DNSSEC), `recursive`
 //! (without upstreams).
 
 mod learned;
@@ -18,6 +18,7 @@ mod tcp;
 mod tests;
 mod udp;
 mod validate;
+mod wildcard;
 
 use std::{
     net::IpAddr,

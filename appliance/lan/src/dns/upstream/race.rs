@@ -181,7 +181,7 @@ impl<'a> Race<'a> {
                     .filter(|other| other.server != at && !other.over)
                 {
                     let after = other.since.elapsed();
-                    if after > self.servers[other.server].hedge() {
+                    if after >= self.servers[other.server].hedge() {
                         self.servers[other.server].outrun(after);
                     }
                 }

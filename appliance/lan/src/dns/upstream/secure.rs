@@ -39,6 +39,8 @@ type Exchange = DnsExchange<TokioRuntimeProvider>;
 pub(super) struct Door {
     address: Address,
     ca: Option<PathBuf>,
+    /// Connections live as long as it does.
+    provider: TokioRuntimeProvider,
     /// Held while connecting, so that a burst of questions makes one connection.
     exchange: Mutex<Option<Exchange>>,
 }
@@ -49,6 +51,7 @@ impl Door {
         Self {
             address,
             ca,
+            provider: TokioRuntimeProvider::default(),
             exchange: Mutex::const_new(None),
         }
     }
@@ -93,7 +96,7 @@ impl Door {
     async fn connect(&self) -> Option<Exchange> {
         let config = client_config(self.ca.as_ref())?;
         let (addr, name) = (self.address.addr, self.address.server_name());
-        let provider = TokioRuntimeProvider::default();
+        let provider = self.provider.clone();
         let made = match self.address.transport {
             Transport::Plain | Transport::Tcp => return None,
             Transport::Tls => {

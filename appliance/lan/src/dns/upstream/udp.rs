@@ -17,7 +17,7 @@ use proto::dns::upstream::{
     question::Sent,
 };
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{net::UdpSocket, time::Instant};
+use tokio::{io::Interest, net::UdpSocket, time::Instant};
 
 /// Questions per port, and how long a port may wait for the next. More: less work per question under load. Fewer: who wants
 /// to guess has less time.
@@ -65,7 +65,7 @@ impl Door {
         let mut port = self.send(sent).await.map_err(|err| miss(&err))?;
         let (mut wrong, mut cased) = (0, false);
         loop {
-            port.socket.readable().await.map_err(|err| miss(&err))?;
+            wait(&port.socket).await.map_err(|err| miss(&err))?;
             match self.receive(&port.socket, sent) {
                 Ok(Ok(answer)) => {
                     // Only a port on which nothing odd was heard is worth a second question.
@@ -157,6 +157,20 @@ impl Door {
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Port>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Until something can be read, or the kernel says why nothing will come. Waiting for data alone would not hear the latter.
+async fn wait(socket: &UdpSocket) -> io::Result<()> {
+    let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+    if ready.is_error() {
+        if let Some(err) = socket.take_error()? {
+            return Err(err);
+        }
+        // It was read already: only a new one may wake us again.
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        let _ = socket.try_io(Interest::ERROR, nothing);
+    }
+    Ok(())
 }
 
 /// Only what the kernel is sure of counts as "nobody there": a full buffer or a missing route of ours is no fault of the

@@ -26,7 +26,7 @@ use hickory_proto::{
 use proto::dns::name;
 use tokio::time::Instant;
 
-use super::{Error, Inner, Query, Upstreams};
+use super::{Error, Inner, Query, Upstreams, wildcard};
 
 /// Questions for the proof of one answer. An honest chain of ten zones needs about twenty; who needs more makes us work
 /// (KeyTrap, CVE-2023-50387).
@@ -111,6 +111,9 @@ pub(super) fn refused(err: NetError, query: &Query) -> Result<Vec<u8>, Error> {
         NetError::Dns(DnsError::Nsec { response, proof, .. }) if proof != Proof::Bogus => {
             write(response.into_message(), query, false)
         }
+        NetError::Dns(DnsError::Nsec { response, .. }) if wildcard::is_proven(&response) => {
+            finish(response.into_message(), query)
+        }
         NetError::Dns(DnsError::Nsec { .. } | DnsError::DnssecBogus) => Err(Error::Bogus),
         NetError::Dns(DnsError::NoRecordsFound(none)) => {
             let mut message = Message::query();
@@ -149,6 +152,10 @@ fn write(message: Message, query: &Query, proven: bool) -> Result<Vec<u8>, Error
     message.metadata.checking_disabled = query.checking_disabled;
     message.metadata.recursion_available = true;
     message.metadata.authoritative = false;
+    // The random letters of the question come back in the names of records.
+    for record in message.answers.iter_mut().chain(&mut message.authorities) {
+        record.name = record.name.to_lowercase();
+    }
     if let Some(edns) = &mut message.edns {
         // What an upstream and we said to each other is nobody else's.
         *edns.options_mut() = Default::default();

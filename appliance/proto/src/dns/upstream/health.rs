@@ -28,6 +28,8 @@ pub struct Health {
     measured: Option<(Duration, Duration)>,
     silences: u32,
     down: Option<Down>,
+    /// It was silent, but not yet often enough: asked beside the others too, because they may now be quicker for ever.
+    recheck_at: Option<Instant>,
     pub queries: u64,
     pub failures: u64,
 }
@@ -67,6 +69,7 @@ impl Health {
         let took = took.min(PATIENCE_MAX);
         self.silences = 0;
         self.down = None;
+        self.recheck_at = None;
         self.measured = Some(match self.measured {
             None => (took, took / 2),
             Some((mean, deviation)) => (
@@ -103,13 +106,18 @@ impl Health {
                     probe_at: now + PROBE_FIRST,
                     wait: PROBE_FIRST,
                 });
+                self.recheck_at = None;
             }
-            None => {}
+            None => self.recheck_at = Some(now + PROBE_FIRST),
         }
     }
 
-    /// Is it time to ask this server, which is down, beside the others? Says yes once per wait.
+    /// Is it time to ask this server, which is down or may be, beside the others? Says yes once per wait.
     pub fn take_probe(&mut self, now: Instant) -> bool {
+        if self.recheck_at.is_some_and(|at| now >= at) {
+            self.recheck_at = None;
+            return true;
+        }
         match &mut self.down {
             Some(down) if now >= down.probe_at => {
                 down.wait = (down.wait * 2).min(PROBE_MAX);
@@ -227,6 +235,18 @@ mod tests {
         }
         dead.answered(MS(10));
         assert!(dead.is_up() && !dead.take_probe(at + MS(60_000)));
+    }
+
+    #[test]
+    fn a_server_that_was_silent_once_is_looked_at_again() {
+        let now = Instant::now();
+        let mut health = measured(10);
+        health.outrun(MS(60), now);
+        assert!(health.is_up() && !health.take_probe(now + MS(249)));
+        assert!(health.take_probe(now + MS(250)) && !health.take_probe(now + MS(9_000)));
+        health.outrun(MS(60), now);
+        health.answered(MS(10));
+        assert!(!health.take_probe(now + MS(9_000)));
     }
 
     #[test]
