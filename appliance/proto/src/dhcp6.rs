@@ -96,8 +96,8 @@ mod tests {
 
     use super::*;
 
-    /// As systemd-networkd 252 asks: client id (DUID-EN), elapsed time, requested 23, 24, 31, 56, 32, 82, 83.
-    const NETWORKD: &str = "0ba1b2c30001000e000200000ab11122334455667788000800020000000600\
+    /// Client identifier (DUID-EN), elapsed time, and the wish for 23, 24, 31, 56, 32, 82, 83.
+    const REQUEST: &str = "0ba1b2c30001000e000200000ab11122334455667788000800020000000600\
         0e0017001800\
         1f0038002000520053";
 
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_device_that_asks_for_settings_is_told_resolver_and_search_domain() {
-        let answer = ask(&bytes(NETWORKD)).expect("it is a good question");
+        let answer = ask(&bytes(REQUEST)).expect("it is a good question");
         let expected = concat!(
             "07a1b2c3",
             "0002000a00030001020000000053",
@@ -176,7 +176,7 @@ mod tests {
             hits in proptest::collection::vec((0usize..48, any::<u8>()), 1..6),
             cut in 0usize..=48,
         ) {
-            let mut request = bytes(NETWORKD);
+            let mut request = bytes(REQUEST);
             for (at, byte) in hits {
                 if let Some(place) = request.get_mut(at) { *place = byte; }
             }

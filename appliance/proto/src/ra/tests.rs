@@ -74,11 +74,11 @@ fn a_name_that_is_none_is_left_out() {
     }
 }
 
-/// As radvd 2.19 sends it for a router with a prefix, a resolver and two search domains.
-const RADVD: &str = "860000004000070800000000000000000304\
-    40c0000151800000384000000000fd00000700000000000000000000000019030000000002\
-    58fd0000070000000000000000000000011f0400000000025803\
-    6c616e00046c616e3204686f6d650000000000000000000101020000000001";
+/// Captured from radvd 2.19: a router with a prefix, a resolver and two search domains.
+const RADVD: &str = "86004f4140000708000000000000000003\
+    0440c0000151800000384000000000fd00000700000000000000000000000019030000000002\
+    58fd0000070000000000000000000000011f0300000000025803\
+    6c616e00046c616e3204686f6d65000101020000000001";
 
 fn bytes(hex: &str) -> Vec<u8> {
     data_encoding::HEXLOWER.decode(hex.as_bytes()).expect("hex")
@@ -117,7 +117,7 @@ fn packets_that_break_a_rule_are_ignored() {
         assert_eq!(heard(&good[..cut]), None, "cut after {cut} bytes");
     }
     // The options end only at some lengths.
-    let ends = [16, 48, 72, 104, good.len()];
+    let ends = [16, 48, 72, 96, good.len()];
     for cut in 16..=good.len() {
         assert_eq!(
             heard(&good[..cut]).is_some(),
@@ -233,8 +233,8 @@ proptest! {
     /// At least 300 damaged packets, each near a good one.
     #[test]
     fn damaged_advertisements_stay_within_their_bounds(
-        hits in proptest::collection::vec((0usize..125, any::<u8>()), 1..6),
-        cut in 16usize..=125,
+        hits in proptest::collection::vec((0usize..104, any::<u8>()), 1..6),
+        cut in 16usize..=104,
     ) {
         let mut packet = bytes(RADVD);
         for (at, byte) in hits {
