@@ -52,6 +52,11 @@ need dnsmasq dnsmasq-base
 need firefox-esr firefox-esr
 need NetworkManager network-manager
 need dbus-daemon dbus
+need radvd radvd
+need rdisc6 ndisc6
+need avahi-daemon avahi-daemon
+need avahi-browse avahi-utils
+[ -x /lib/systemd/systemd-networkd ] || missing+=(systemd)
 need busybox busybox
 need dig bind9-dnsutils
 [ -x /lib/systemd/systemd-resolved ] || missing+=(systemd-resolved)
