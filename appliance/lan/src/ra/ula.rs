@@ -46,7 +46,7 @@ impl Prefix {
     fn address(self, subnet: u16, host: u64) -> Ipv6Addr {
         let [a, b, c, d, e] = self.0;
         let head = u64::from_be_bytes([0xfd, a, b, c, d, e, 0, 0]) | u64::from(subnet);
-        Ipv6Addr::from_bits(u128::from(head) << 64 | u128::from(host))
+        Ipv6Addr::from_bits((u128::from(head) << 64) | u128::from(host))
     }
 
     /// The box's address on an interface: each interface has a /64 of its own, the same at each start.
@@ -55,7 +55,7 @@ impl Prefix {
         let hash = interface.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
         });
-        self.address((hash ^ hash >> 16) as u16, 0x53)
+        self.address((hash ^ (hash >> 16)) as u16, 0x53)
     }
 }
 

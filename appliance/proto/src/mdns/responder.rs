@@ -396,7 +396,7 @@ fn legacy_answer(
     questions.iter_mut().for_each(|question| question.unicast = false);
     let answer = Message {
         id: message.id,
-        flags: RESPONSE | message.flags & RECURSION,
+        flags: RESPONSE | (message.flags & RECURSION),
         questions,
         answers: answers.into_iter().map(plain).collect(),
         authorities: Vec::new(),

@@ -171,7 +171,7 @@ impl Message {
     }
 
     pub fn opcode(&self) -> u16 {
-        self.flags >> 11 & 0xf
+        (self.flags >> 11) & 0xf
     }
 
     pub fn rcode(&self) -> u16 {
@@ -232,7 +232,7 @@ impl Message {
 }
 
 fn top_bit(class: u16, set: bool) -> [u8; 2] {
-    (class & 0x7fff | if set { 0x8000 } else { 0 }).to_be_bytes()
+    ((class & 0x7fff) | if set { 0x8000 } else { 0 }).to_be_bytes()
 }
 
 /// Writes a name, or its beginning and a pointer to where its end was written before.
@@ -273,7 +273,7 @@ impl Reader<'_> {
     }
 
     fn u32(&mut self) -> Option<u32> {
-        Some(u32::from(self.u16()?) << 16 | u32::from(self.u16()?))
+        Some((u32::from(self.u16()?) << 16) | u32::from(self.u16()?))
     }
 
     fn question(&mut self) -> Option<Question> {
