@@ -2,7 +2,8 @@
 //! ends everything it started. Nothing here knows a private module of the product.
 //!
 //! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `dht_nodes`, `browser`, `publisher`, `hostile`, `pasted`, `fuzz`;
-//! for the LAN `netns`, `machine`, `router`, `wire`, `upstream`, `internet`, `firefox`.
+//! for the LAN `netns`, `machine`, `router`, `wire`, `upstream`, `internet`, `home`, `firefox`,
+//! `load`, `unbreakable`.
 
 pub mod browser;
 pub mod dht_nodes;
@@ -10,9 +11,11 @@ pub mod firefox;
 pub mod foreign;
 pub mod fuzz;
 pub mod granary;
+pub mod home;
 pub mod hostile;
 pub mod http;
 pub mod internet;
+pub mod load;
 pub mod machine;
 pub mod netns;
 pub mod pasted;
@@ -21,6 +24,7 @@ pub mod publisher;
 pub mod router;
 pub mod sample;
 pub mod tracker;
+pub mod unbreakable;
 pub mod upstream;
 pub mod wait;
 pub mod wire;
