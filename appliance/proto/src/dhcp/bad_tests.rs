@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{decide_tests::Home, *};
+use super::{scene::Home, *};
 
 fn good() -> Vec<u8> {
     let mut bytes = vec![0; 240];

@@ -18,6 +18,8 @@ mod bad_tests;
 #[cfg(test)]
 mod decide_tests;
 #[cfg(test)]
+mod scene;
+#[cfg(test)]
 mod table_tests;
 
 pub use decide::{Answer, Change, Decision, Mode, Serving, To, Why, decide};

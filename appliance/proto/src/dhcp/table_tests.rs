@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::Ipv4Addr};
 use proptest::prelude::*;
 
 use super::{
-    decide_tests::{OWN, addr, serving},
+    scene::{OWN, addr, serving},
     *,
 };
 
@@ -69,7 +69,7 @@ fn spoken(step: &Step) -> Option<Packet> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
     fn no_address_is_ever_two_clients(steps in steps()) {
