@@ -5,11 +5,10 @@
 use std::{collections::HashMap, fs, path::PathBuf};
 
 use harness::{
-    binary,
     browser::Browser,
-    cli,
     firefox::Firefox,
     foreign::{cache_dir, script},
+    granary::{binary, cli},
     netns::{Host, Lan},
     upstream::{Upstream, soa},
     wire::{Record, kind},

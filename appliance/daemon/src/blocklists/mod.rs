@@ -31,7 +31,7 @@ use crate::{clock::Clock, db::Db, health::Health, home::Home, tasks::Tasks};
 
 pub use self::{
     compile::compile,
-    suggested::{SUGGESTED, Suggested},
+    suggested::SUGGESTED,
 };
 
 /// Row of the store.
