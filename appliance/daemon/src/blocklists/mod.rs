@@ -29,10 +29,7 @@ use tracing::warn;
 use self::{book::Book, keeper::Keeper};
 use crate::{clock::Clock, db::Db, health::Health, home::Home, tasks::Tasks};
 
-pub use self::{
-    compile::compile,
-    suggested::SUGGESTED,
-};
+pub use self::{compile::compile, suggested::SUGGESTED};
 
 /// Row of the store.
 const SETTING: &str = "blocklists";
