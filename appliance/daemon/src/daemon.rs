@@ -121,23 +121,11 @@ impl Daemon {
             &background,
         );
         let home = Home::new(config.lan_socket());
-        let blocklists = Blocklists::start(
-            blocklists_config(&config),
-            db.clone(),
-            clock.clone(),
-            health.clone(),
-            home.clone(),
-            &background,
-        );
+        let lists = blocklists_config(&config);
+        let blocklists = Blocklists::start(lists, &db, &clock, &health, &home, &background);
         let claim = Claim::new(has_owner(&db)?);
         let publish = Publish::new(db.clone(), swarm.clone(), clock.clone());
-        let listening = swarm.status();
-        let addresses = Addresses {
-            pid: std::process::id(),
-            bt: listening.listen_bt,
-            dht: listening.listen_dht.first().copied(),
-            ..Addresses::default()
-        };
+        let addresses = swarm_addresses(&swarm);
         let arrangement = Arrangement::new(home.clone(), db.clone(), clock.clone(), background.clone());
         Ok(Self {
             handles: Handles {
@@ -310,6 +298,17 @@ async fn open_store(config: &Config, clock: &Clock) -> Result<Db, Fault> {
     }
     let now = clock.now_secs();
     Ok(Db::new(store::Store::open(store_config, now)?))
+}
+
+/// What is known before the doors open.
+fn swarm_addresses(swarm: &Swarm) -> Addresses {
+    let listening = swarm.status();
+    Addresses {
+        pid: std::process::id(),
+        bt: listening.listen_bt,
+        dht: listening.listen_dht.first().copied(),
+        ..Addresses::default()
+    }
 }
 
 /// Whether somebody manages this box.

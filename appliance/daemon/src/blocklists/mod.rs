@@ -116,7 +116,14 @@ struct State {
 }
 
 impl Blocklists {
-    pub fn start(config: Config, db: Db, clock: Clock, health: Health, home: Home, tasks: &Tasks) -> Self {
+    pub fn start(
+        config: Config,
+        db: &Db,
+        clock: &Clock,
+        health: &Health,
+        home: &Home,
+        tasks: &Tasks,
+    ) -> Self {
         let book = match db.store().setting(SETTING).ok().flatten() {
             Some(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|err| {
                 warn!(%err, "what was known of block lists is damaged; none is chosen now");
@@ -126,10 +133,10 @@ impl Blocklists {
         };
         let room = Arc::new(Room {
             config,
-            db,
-            clock,
-            health,
-            home,
+            db: db.clone(),
+            clock: clock.clone(),
+            health: health.clone(),
+            home: home.clone(),
             state: Mutex::new(State {
                 book,
                 ..State::default()

@@ -101,8 +101,7 @@ fn start(folder: &Path, db: &Db, home: &Home, tasks: &Tasks) -> Blocklists {
             ..Policy::default()
         },
     };
-    let (clock, health) = (Clock::default(), Health::default());
-    Blocklists::start(config, db.clone(), clock, health, home.clone(), tasks)
+    Blocklists::start(config, db, &Clock::default(), &Health::default(), home, tasks)
 }
 
 impl World {
