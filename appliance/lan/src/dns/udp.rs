@@ -7,6 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::AsRawFd,
     sync::Arc,
+    time::Duration,
 };
 
 use nix::{
@@ -33,6 +34,9 @@ const BATCH: usize = 32;
 const PACKET_MAX: usize = 2048;
 /// Room for bursts while the thread does something else.
 const BUFFER_BYTES: usize = 1 << 20;
+
+/// After the kernel refused to give packets.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// One socket.
 pub(super) struct UdpDoor {
@@ -86,8 +90,11 @@ impl UdpDoor {
                 // More is there: others get their turn before it.
                 Ok(()) => tokio::task::yield_now().await,
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                // What a client's host said of an earlier answer; it was taken from the socket by this.
-                Err(err) => debug!(%err, "packets could not be taken"),
+                Err(err) => {
+                    debug!(%err, "packets could not be taken");
+                    // It may last: the thread has other work.
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
