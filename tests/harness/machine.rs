@@ -140,7 +140,15 @@ impl Machine {
         );
         let owned = self.output(
             "install",
-            &["-d", "-o", "systemd-resolve", "/run/systemd/resolve"],
+            // systemd-resolved refuses a folder that is not its own and its group's.
+            &[
+                "-d",
+                "-o",
+                "systemd-resolve",
+                "-g",
+                "systemd-resolve",
+                "/run/systemd/resolve",
+            ],
         );
         assert!(owned.status.success(), "{owned:?}");
         let resolved = self.start_program("/lib/systemd/systemd-resolved", &[]);

@@ -305,6 +305,11 @@ impl Rig {
         hold(Duration::from_secs(1));
         self.home.granary.plug();
         wait_for("the carrier to come back", soon(), || !lost());
+        // The wire itself takes a moment (carrier, addresses, neighbours): from the first echo on, it is ours to answer.
+        wait_for("the box to be reachable", soon(), || {
+            let echo = self.home.device.output("ping", &["-c1", "-W1", BOX]);
+            echo.status.success()
+        });
     }
 }
 

@@ -27,7 +27,7 @@ pub fn lan_half(host: &Host, settings: &str) -> Granary {
 
 /// A request to the socket of the LAN half.
 pub fn control(granary: &Granary, method: &str, target: &str, body: &str) -> Value {
-    let reply = http::request_unix(&granary.data.join("lan.sock"), method, target, body.as_bytes())
+    let reply = http::request_unix(&granary.control, method, target, body.as_bytes())
         .unwrap_or_else(|err| panic!("{method} {target}: {err:#}"));
     assert_eq!(reply.status, 200, "{method} {target}: {}", reply.text());
     serde_json::from_slice(&reply.body).expect("the socket speaks JSON")

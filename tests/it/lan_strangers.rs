@@ -97,7 +97,7 @@ fn mutations(good: &[Vec<u8>], count: usize) -> Vec<Vec<u8>> {
                     }
                 }
                 4 => packet.extend(&noise[n * 8..]),
-                _ => packet = noise[n * 8..n * 8 + at % 64].to_vec(),
+                _ => packet = noise[n * 8..].iter().copied().take(at % 64).collect(),
             }
             packet.truncate(1400);
             packet

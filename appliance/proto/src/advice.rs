@@ -180,8 +180,19 @@ mod tests {
         }
     }
 
+    /// One home, and the step that is right for it.
+    #[track_caller]
+    fn gets(what: &str, seen: &Seen, step: Step) {
+        let advice = recommend(seen, "btlink");
+        assert_eq!(advice.step, step, "{what}: {advice:?}");
+        assert!(
+            advice.reason.ends_with('.') && !advice.reason.contains("  "),
+            "{what}: {advice:?}"
+        );
+    }
+
     #[test]
-    fn each_lan_gets_its_one_recommendation() {
+    fn a_home_with_a_router_gets_its_one_recommendation() {
         let dnsmasq = Some("dnsmasq-2.90");
         for (what, seen, step) in [
             ("no cable", Seen::default(), Step::Connect),
@@ -254,6 +265,14 @@ mod tests {
                 },
                 Step::Ipv6,
             ),
+        ] {
+            gets(what, &seen, step);
+        }
+    }
+
+    #[test]
+    fn a_home_that_answers_addresses_itself_gets_its_one_recommendation() {
+        for (what, seen, step) in [
             (
                 "the box is handed out, and announced by IPv6",
                 Seen {
@@ -324,12 +343,7 @@ mod tests {
                 Step::Resolver,
             ),
         ] {
-            let advice = recommend(&seen, "btlink");
-            assert_eq!(advice.step, step, "{what}: {advice:?}");
-            assert!(
-                advice.reason.ends_with('.') && !advice.reason.contains("  "),
-                "{what}: {advice:?}"
-            );
+            gets(what, &seen, step);
         }
     }
 

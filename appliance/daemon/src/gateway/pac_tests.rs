@@ -314,7 +314,7 @@ async fn every_answer_on_a_sites_host_shields_the_home() {
         ("GET", "/.btlink/zip", &site, page, 200),
         ("GET", "/.btlink/nothing", &site, page, 404),
         ("GET", "/.btlink/raw/sample/site/README", &site, page, 200),
-        ("GET", "/", &gone, "Cache-Control: only-if-cached", 504),
+        ("GET", "/", &gone, "Cache-Control: only-if-cached", 412),
         ("GET", "/", &"alice.btlink".to_owned(), page, 404),
         ("GET", "/", &format!("www.{site}"), page, 308),
     ] {

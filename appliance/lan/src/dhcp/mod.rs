@@ -1,7 +1,7 @@
 //! DHCP on the LAN, off unless the household chose a mode: the home's server, or answers to DHCPINFORM alone.
 //!
 //! What is said stands in `proto::dhcp`; here are sockets, the lease file, probes and the look-out for other servers. A lease is
-//! on disk before its acknowledgement leaves. Never knows DNS, router advertisements or mDNS; names of devices are given out by
+//! on disk before its acknowledgement leaves. Must not know DNS, router advertisements or mDNS; names of devices are given out by
 //! [`Handle::names`], and `lan` brings them to the zone.
 //!
 //! Reading order: this file (modes and interfaces), `handle` (what others may ask), `link` (one interface), `serving` (what it hands out), `commit`

@@ -70,7 +70,14 @@ fn corpus() -> Vec<(String, Vec<u8>, bool)> {
             all.push((format!("option {code} of {len} bytes"), bytes, right));
         }
     }
-    // Addresses from elsewhere, and hardware addresses of nobody or everybody.
+    all.extend(strange_fields(&good));
+    all.extend(strange_options(&good));
+    all
+}
+
+/// Addresses from elsewhere, hardware addresses of nobody or everybody, and another protocol's mark.
+fn strange_fields(good: &[u8]) -> Vec<(String, Vec<u8>, bool)> {
+    let mut all = Vec::new();
     for giaddr in [
         [8, 8, 8, 8],
         [10, 0, 0, 1],
@@ -80,15 +87,26 @@ fn corpus() -> Vec<(String, Vec<u8>, bool)> {
         [192, 168, 1, 255],
         [192, 168, 1, 2],
     ] {
-        let mut bytes = good.clone();
+        let mut bytes = good.to_vec();
         bytes[24..28].copy_from_slice(&giaddr);
         all.push((format!("relay {giaddr:?}"), bytes, false));
     }
     for mac in [[0; 6], [255; 6], [1, 0, 0x5e, 0, 0, 1], [0x33, 0x33, 0, 0, 0, 1]] {
-        let mut bytes = good.clone();
+        let mut bytes = good.to_vec();
         bytes[28..34].copy_from_slice(&mac);
         all.push((format!("hardware address {mac:?}"), bytes, false));
     }
+    for magic in 0..4 {
+        let mut bytes = good.to_vec();
+        bytes[236 + magic] ^= 0x80;
+        all.push((format!("magic byte {magic}"), bytes, false));
+    }
+    all
+}
+
+/// Options that lie about where others are, and packets of odd lengths.
+fn strange_options(good: &[u8]) -> Vec<(String, Vec<u8>, bool)> {
+    let mut all = Vec::new();
     for overload in [0u8, 4, 255] {
         let mut bytes = good[..243].to_vec();
         bytes.extend([52, 1, overload, 255]);
@@ -109,13 +127,8 @@ fn corpus() -> Vec<(String, Vec<u8>, bool)> {
         [&good[..240], &[0; 300][..]].concat(),
         false,
     ));
-    all.push(("too long".into(), [&good[..], &[0; 4_096][..]].concat(), false));
-    all.push(("long padding".into(), [&good[..], &[0; 1_000][..]].concat(), true));
-    for magic in 0..4 {
-        let mut bytes = good.clone();
-        bytes[236 + magic] ^= 0x80;
-        all.push((format!("magic byte {magic}"), bytes, false));
-    }
+    all.push(("too long".into(), [good, &[0; 4_096][..]].concat(), false));
+    all.push(("long padding".into(), [good, &[0; 1_000][..]].concat(), true));
     all
 }
 

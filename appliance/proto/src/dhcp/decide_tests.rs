@@ -105,6 +105,29 @@ fn replies_go_where_the_client_can_hear_them() {
     assert_eq!(home.ask(&far).map(|_| ()), Err(Why::Outside));
 }
 
+/// In a home where MAC has .100 and somebody else .101.
+#[track_caller]
+fn hold(table: Vec<(&str, Message, Result<Kind, Why>)>) {
+    let its = addr(100);
+    for (what, message, expected) in table {
+        let mut home = Home::new();
+        assert_eq!(home.join(MAC), Some(its));
+        assert_eq!(home.join([2, 0, 0, 0, 0, 9]), Some(addr(101)));
+        home.now += 10;
+        let heard = home.ask(&message);
+        assert_eq!(
+            heard.as_ref().map(|(answer, _)| answer.kind).map_err(|why| *why),
+            expected,
+            "{what}"
+        );
+        if let Ok((answer, _)) = heard
+            && answer.kind == Kind::Nak
+        {
+            assert_eq!(answer.to, To::Everybody, "{what}");
+        }
+    }
+}
+
 #[test]
 fn a_request_is_acknowledged_refused_or_left_alone_as_rfc_2131_says() {
     let its = addr(100);
@@ -148,6 +171,14 @@ fn a_request_is_acknowledged_refused_or_left_alone_as_rfc_2131_says() {
             rebooting(MAC, Ipv4Addr::new(10, 0, 0, 1)),
             Ok(Kind::Nak),
         ),
+    ];
+    hold(table);
+}
+
+#[test]
+fn a_renewal_is_acknowledged_refused_or_left_alone_as_rfc_2131_says() {
+    let its = addr(100);
+    let table: Vec<(&str, Message, Result<Kind, Why>)> = vec![
         ("renewing", renewing(MAC, its), Ok(Kind::Ack)),
         ("renewing another's", renewing(MAC, addr(101)), Ok(Kind::Nak)),
         ("renewing a reserved one", renewing(MAC, addr(150)), Ok(Kind::Nak)),
@@ -178,23 +209,7 @@ fn a_request_is_acknowledged_refused_or_left_alone_as_rfc_2131_says() {
             Err(Why::NoQuestion),
         ),
     ];
-    for (what, message, expected) in table {
-        let mut home = Home::new();
-        assert_eq!(home.join(MAC), Some(its));
-        assert_eq!(home.join([2, 0, 0, 0, 0, 9]), Some(addr(101)));
-        home.now += 10;
-        let heard = home.ask(&message);
-        assert_eq!(
-            heard.as_ref().map(|(answer, _)| answer.kind).map_err(|why| *why),
-            expected,
-            "{what}"
-        );
-        if let Ok((answer, _)) = heard
-            && answer.kind == Kind::Nak
-        {
-            assert_eq!(answer.to, To::Everybody, "{what}");
-        }
-    }
+    hold(table);
 }
 
 #[test]

@@ -180,10 +180,10 @@ fn card(list: &ListFacts, token: &str) -> Markup {
                 @if list.left_out > 0 { ", " (words::grouped(list.left_out)) " lines that DNS cannot follow" }
                 "."
             }
-            @if let Some(trouble) = &list.trouble { p.late { (words::sentence(&words::short(trouble, 200))) } }
+            @if let Some(trouble) = &list.trouble { p.late { (words::sentence(&words::short(trouble, 120))) } }
             div.deeds {
                 (look::send(&format!("{path}/{}", if list.enabled { "off" } else { "on" }), token, &[], "quiet", if list.enabled { "Switch off" } else { "Switch on" }))
-                a href=(format!("{path}/remove")) aria-label=(format!("Remove {}", words::short(&list.name, 60))) { "Remove …" }
+                a href=(format!("{path}/remove")) aria-label=(format!("Remove {}", words::short(&list.name, 40))) { "Remove …" }
             }
         }
     }

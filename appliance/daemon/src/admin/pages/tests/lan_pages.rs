@@ -269,14 +269,8 @@ fn forms(status: &Status, settings: &Settings, token: &str) -> Vec<(&'static str
         top: Some(&top),
         token,
     };
-    let device = &devices(1)[0];
-    let known = one::Typed {
-        name: HOSTILE.into(),
-        addr: HOSTILE.into(),
-        errors: wrong(&["name", "addr"]),
-        bypass: true,
-    };
-    vec![
+    let mut pages = device_forms(token);
+    pages.extend([
         ("handing out", addresses::draw(&handed, Some(pool), token)),
         ("names of the home", home_names::draw(&called, settings, 0, token)),
         ("names", overview::draw(&facts(Some(token)))),
@@ -307,6 +301,19 @@ fn forms(status: &Status, settings: &Settings, token: &str) -> Vec<(&'static str
                 token,
             ),
         ),
+    ]);
+    pages
+}
+
+fn device_forms(token: &str) -> Vec<(&'static str, Markup)> {
+    let device = &devices(1)[0];
+    let known = one::Typed {
+        name: HOSTILE.into(),
+        addr: HOSTILE.into(),
+        errors: vec![("name", HOSTILE.into()), ("addr", HOSTILE.into())],
+        bypass: true,
+    };
+    vec![
         ("devices", list::draw(&devices(250), 0, HOSTILE)),
         ("devices, all", list::draw(&devices(250), 1, "")),
         ("device", one::draw(device, &known, Some(token))),
