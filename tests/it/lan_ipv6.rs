@@ -85,10 +85,12 @@ fn link_local(host: &Host) -> String {
 #[test]
 fn network_manager_takes_the_box_as_resolver_and_keeps_its_router() {
     let lan = Lan::new();
+    let client = lan.host("client");
+    // What the kernel has configured before it, NetworkManager takes for another program's work and leaves alone.
+    client.sysctl("net/ipv6/conf/eth0/accept_ra", "0");
     let (router, _radvd) = router(&lan);
     let host = lan.host("box").with("192.168.7.2/24").with("fd00:7::2/64");
     let granary = lan_half(&host, "");
-    let client = lan.host("client");
     let machine = Machine::start(&client);
     let _manager = machine.network_manager();
     let dns = || {
@@ -96,7 +98,7 @@ fn network_manager_takes_the_box_as_resolver_and_keeps_its_router() {
             .text("nmcli", &["-g", "IP6.DNS", "dev", "show", "eth0"])
             .replace('\\', "")
     };
-    let domains = || machine.text("nmcli", &["-g", "IP6.DOMAIN", "dev", "show", "eth0"]);
+    let searches = || machine.text("nmcli", &["-g", "IP6.SEARCHES", "dev", "show", "eth0"]);
     let to_router = vec![link_local(&router.host)];
     wait_for("the router to be known", soon(), || {
         dns().contains("fd00:7::1") && gateways(&client) == to_router
@@ -108,7 +110,7 @@ fn network_manager_takes_the_box_as_resolver_and_keeps_its_router() {
 
     set(&granary, "ra", "enabled", true.into());
     wait_for("the box to be known", soon(), || {
-        dns().contains(RESOLVER) && domains().contains("home.arpa")
+        dns().contains(RESOLVER) && searches().contains("home.arpa")
     });
     assert_eq!(gateways(&client), to_router, "the default route is untouched");
     assert!(
@@ -123,7 +125,7 @@ fn network_manager_takes_the_box_as_resolver_and_keeps_its_router() {
 
     set(&granary, "ra", "enabled", false.into());
     wait_for("the box to be forgotten", soon(), || {
-        !dns().contains(RESOLVER) && !domains().contains("home.arpa")
+        !dns().contains(RESOLVER) && !searches().contains("home.arpa")
     });
     assert_eq!(gateways(&client), to_router);
 }

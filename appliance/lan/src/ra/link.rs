@@ -224,7 +224,8 @@ impl Link {
             on_link,
         };
         // Devices have a way to a prefix that the router announces; to our own we must show it.
-        if let Some(addr) = addrs().find(|addr| addr.is_unique_local() && !ours(addr)) {
+        // Of several the lowest is most likely the one somebody chose; those made of random bits come and go.
+        if let Some(addr) = addrs().filter(|addr| addr.is_unique_local() && !ours(addr)).min() {
             self.set_reason(Part::Address, None);
             return Some(said(addr, None));
         }
