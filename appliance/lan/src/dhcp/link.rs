@@ -186,7 +186,7 @@ impl Link {
             }
         };
         let instant = Instant::now();
-        if self.probes.is_running(answer.addr) {
+        if self.probes.is_waited_for(answer.addr) {
             // The client asks again before the probe is over: its first question is answered then.
             return;
         }

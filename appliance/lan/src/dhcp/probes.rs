@@ -56,8 +56,9 @@ impl<T> Probes<T> {
         known
     }
 
-    pub fn is_running(&self, addr: Ipv4Addr) -> bool {
-        self.running.contains_key(&addr)
+    /// Does a request wait for the outcome already? An address that is only looked at ahead of need has none.
+    pub fn is_waited_for(&self, addr: Ipv4Addr) -> bool {
+        self.running.get(&addr).is_some_and(|waiting| !waiting.is_empty())
     }
 
     /// `request` waits for the outcome of a probe. Whether the question must be sent; `Err`: too much is asked already.
@@ -193,6 +194,21 @@ mod tests {
         assert!(probes.take_quiet(addr(1), start + ANSWER));
         assert!(!probes.take_quiet(addr(1), start + ANSWER));
         assert!(!probes.take_quiet(addr(2), start + QUIET * 2));
+    }
+
+    #[test]
+    fn a_request_joins_a_question_that_was_sent_ahead_of_need() {
+        let start = Instant::now();
+        let mut probes = Probes::new(start);
+        assert_eq!(probes.ahead([addr(1)].into_iter(), start), [addr(1)]);
+        assert!(!probes.is_waited_for(addr(1)));
+        assert_eq!(
+            probes.wait(addr(1), "one", start + AGAIN),
+            Ok(false),
+            "it is asked already"
+        );
+        assert!(probes.is_waited_for(addr(1)));
+        assert_eq!(probes.tick(start + ANSWER).1, ["one"]);
     }
 
     #[test]
