@@ -117,20 +117,24 @@ pub(super) fn packet(input: &[u8]) -> u64 {
             sent.extend(drain(&mut responder));
             assert!(sent.len() <= 12, "{} packets for one", sent.len());
             assert!(responder.due().is_none(), "it comes to rest");
-            let read = sent
+            let answers = sent
                 .iter()
-                .map(|packet| Message::read(packet).expect("we write what can be read"));
-            kinds.push(
-                read.map(|message| Some((message.answers.len() > 2).then_some(())))
-                    .collect::<Vec<_>>(),
-            );
+                .map(|packet| Message::read(packet).expect("we write what can be read").answers);
+            kinds.push(answers.map(|answers| answers.len()).sum::<usize>());
         }
     }
     if let Some(message) = Message::read(input) {
         assert_eq!(Message::read(&message.write()).as_ref(), Some(&message));
     }
-    seen(&(
-        kinds,
-        Message::read(input).map(|message| vec![(); message.questions.len()]),
-    ))
+    // What was read leads the search, and how much was answered: as so many marks each.
+    let shape = Message::read(input).map(|message| {
+        let counts = [
+            message.questions.len(),
+            message.answers.len(),
+            message.authorities.len(),
+        ];
+        counts.map(|count| vec![(); count.min(4)])
+    });
+    let marks: Vec<_> = kinds.iter().map(|count| vec![(); count.min(&20) / 2]).collect();
+    seen(&(shape, marks))
 }
