@@ -69,11 +69,6 @@ impl Home {
         self.send(Method::PUT, "/v1/settings", settings).await
     }
 
-    /// The settings file is read again.
-    pub async fn reload(&self) -> Result<Saved, Error> {
-        self.send(Method::POST, "/v1/reload", &()).await
-    }
-
     pub async fn devices(&self) -> Result<Devices, Error> {
         self.get("/v1/devices").await
     }

@@ -151,7 +151,7 @@ fn find(table: &[u8], key: u64) -> Option<u64> {
     let words = table.len() / WORD;
     let at = |index: usize| word(&table[index * WORD..]);
     // How many entries a distance between hashes stands for.
-    let entries = |distance: u64| (u128::from(distance) * words as u128 >> 64) as usize;
+    let entries = |distance: u64| ((u128::from(distance) * words as u128) >> 64) as usize;
     let (mut low, mut high) = (0, words);
     let mut guess = entries(key);
     for round in 0.. {

@@ -126,6 +126,16 @@ fn names_of_ours_are_answered_from_memory() {
             "rcode 0 aa rd ra; au cam.example.net 6 60 38 bytes",
         ),
         ("a.b", A, "rcode 0 aa rd ra; an a.b 1 60 192.168.1.3"),
+    ];
+    for (name, qtype, expected) in cases {
+        assert_eq!(answer(name, qtype), expected, "{name} {qtype}");
+    }
+}
+
+#[test]
+fn names_of_the_home_are_answered_from_memory() {
+    const A: u16 = rtype::A;
+    let cases = [
         (
             "laptop.home.arpa",
             A,
