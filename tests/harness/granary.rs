@@ -19,10 +19,13 @@ use crate::{
     wait::wait_for,
 };
 
-/// The binary beside this test: `target/debug/deps/it-…` → `target/debug/granary`.
+/// The binary beside this program: `target/debug/deps/it-…` and `target/debug/unbreakable` → `target/debug/granary`.
 pub fn binary() -> PathBuf {
     let me = std::env::current_exe().expect("a running test has a path");
-    let folder = me.ancestors().nth(2).expect("tests lie in target/PROFILE/deps");
+    let mut folders = me.ancestors().skip(1);
+    let folder = folders
+        .find(|folder| !folder.ends_with("deps"))
+        .expect("tests lie in target/PROFILE/deps");
     let binary = folder.join("granary");
     assert!(
         binary.exists(),

@@ -94,13 +94,16 @@ fn chromium_finds_the_box_by_web_proxy_auto_discovery() {
 fn firefox_finds_the_box_by_web_proxy_auto_discovery() {
     let home = Home::new();
     let web = home.web();
-    let _lan = home.lan_half(&[]);
+    let lan = home.lan_half(&[]);
     home.settle_device(&format!("nameserver {BOX}\nsearch home.arpa\n"));
     let firefox = Firefox::start(&home.device, &[("network.proxy.type", "4")]);
     firefox.open(&starter(&web));
     assert!(firefox.title().contains(STARTER), "{}", firefox.title());
     firefox.open("http://www.example.com/");
     assert_eq!(firefox.title(), "Internet www.example.com");
+    let devices = lan.control("GET", "/v1/devices", &serde_json::Value::Null).json();
+    let known = devices["devices"].as_array().expect("a list");
+    assert!(known.iter().any(|one| one["looked_up_wpad"] == true), "{devices}");
 }
 
 #[test]
