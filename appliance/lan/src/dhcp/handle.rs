@@ -48,7 +48,11 @@ impl Handle {
         let state = order
             .into_iter()
             .find(|state| doing.values().any(|one| one.state == *state));
-        let reasons: Vec<_> = doing.values().filter_map(|one| one.reason.clone()).collect();
+        let reasons: Vec<_> = doing
+            .values()
+            .flat_map(|one| [one.reason.clone(), one.told.clone()])
+            .flatten()
+            .collect();
         let nothing = mode != DhcpMode::Off && doing.is_empty();
         DhcpFacts {
             mode,
@@ -66,7 +70,11 @@ impl Handle {
             leases,
             rivals: doing
                 .values()
-                .flat_map(|one| one.rivals.clone())
+                .flat_map(|one| &one.rivals)
+                .map(|(server, heard)| DhcpServer {
+                    heard_secs_ago: heard.elapsed().as_secs(),
+                    ..server.clone()
+                })
                 .take(8)
                 .collect(),
         }

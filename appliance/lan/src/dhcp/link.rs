@@ -120,7 +120,7 @@ impl Link {
                 debug!(%err, listen = self.wire.port.name, "could not ask for other servers");
             }
         }
-        self.shared.note_rivals(&self.wire.port.name, rivals, now);
+        self.shared.note_rivals(&self.wire.port.name, rivals);
     }
 
     fn hear(&mut self, ready: &io::Result<()>, buffer: &mut [u8]) {

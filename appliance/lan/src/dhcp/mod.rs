@@ -62,7 +62,9 @@ const HEALTH: &str = "dhcp";
 struct Doing {
     state: DhcpState,
     reason: Option<String>,
-    rivals: Vec<DhcpServer>,
+    /// Something to know that keeps nothing from working.
+    told: Option<String>,
+    rivals: Vec<(DhcpServer, Instant)>,
 }
 
 /// What the tasks of all interfaces share. Locks are held for a decision and never across a wait; `tables` before `doing`.
@@ -268,7 +270,7 @@ impl Shared {
         let serving = self.serving(settings, mode, &want.port);
         let doing = Doing {
             state: DhcpState::Looking,
-            reason: want.told.clone(),
+            told: want.told.clone(),
             ..Doing::default()
         };
         self.doing().insert(want.port.name.clone(), doing);
@@ -374,16 +376,17 @@ impl Shared {
         }
     }
 
-    fn note_rivals(&self, name: &str, rivals: &Rivals, now: Instant) {
-        let changed = match self.doing().get_mut(name) {
-            Some(doing) if doing.state != rivals.state() => {
-                doing.state = rivals.state();
+    fn note_rivals(&self, name: &str, rivals: &Rivals) {
+        let changed = self.doing().get_mut(name).is_some_and(|doing| {
+            let (state, known) = (rivals.state(), rivals.known());
+            let changed = doing.state != state;
+            if changed || doing.rivals.len() != known.len() || doing.rivals.last() != known.last() {
+                doing.state = state;
                 doing.reason = rivals.reason();
-                doing.rivals = rivals.known(now);
-                true
+                doing.rivals = known.to_vec();
             }
-            _ => false,
-        };
+            changed
+        });
         if changed {
             self.tell();
         }

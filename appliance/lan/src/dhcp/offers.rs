@@ -110,11 +110,19 @@ fn name(number: u8) -> String {
         162 => "Encrypted resolvers",
         _ => "",
     };
-    if known.is_empty() {
-        format!("{:?}", OptionCode::from(number))
-    } else {
-        known.into()
+    if !known.is_empty() {
+        return known.into();
     }
+    let mut words = String::new();
+    for letter in format!("{:?}", OptionCode::from(number)).chars() {
+        if letter.is_ascii_uppercase() && words.ends_with(|last: char| last.is_ascii_lowercase()) {
+            words.push(' ');
+            words.push(letter.to_ascii_lowercase());
+        } else {
+            words.push(letter);
+        }
+    }
+    words
 }
 
 /// Each option is decoded alone, so that one that means nothing hides no other.
@@ -210,5 +218,6 @@ mod tests {
         ] {
             assert_eq!(meaning(number, value), expected, "option {number}");
         }
+        assert_eq!(name(54), "Server identifier");
     }
 }

@@ -138,11 +138,8 @@ impl Rivals {
         ))
     }
 
-    pub fn known(&self, now: Instant) -> Vec<DhcpServer> {
-        let known = self.known.iter().map(|(server, heard)| DhcpServer {
-            heard_secs_ago: now.saturating_duration_since(*heard).as_secs(),
-            ..server.clone()
-        });
-        known.collect()
+    /// Servers and when they were last heard, the last one last.
+    pub fn known(&self) -> &[(DhcpServer, Instant)] {
+        &self.known
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     io,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, UdpSocket as StdSocket},
     os::fd::{AsRawFd, OwnedFd},
 };
 
@@ -32,7 +32,7 @@ pub struct Port {
 /// Raw sockets. They need `CAP_NET_RAW`.
 pub struct Raw {
     /// Sends frames, receives nothing.
-    out: UdpSocket,
+    out: StdSocket,
     /// Hears ARP.
     pub arp: UdpSocket,
     /// Hears what is sent to port 68.
@@ -42,6 +42,8 @@ pub struct Raw {
 pub struct Wire {
     pub port: Port,
     pub server: UdpSocket,
+    /// The same socket for sending: tokio sends nothing on a socket before it has waited for it once.
+    out: StdSocket,
     /// Not there in INFORM-only mode.
     pub raw: Option<Raw>,
 }
@@ -57,6 +59,7 @@ impl Wire {
         server.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, SERVER_PORT)).into())?;
         Ok(Self {
             port: port.clone(),
+            out: server.try_clone()?.into(),
             server: UdpSocket::from_std(server.into())?,
             raw: if raw { Some(Raw::open(&port.name)?) } else { None },
         })
@@ -67,8 +70,8 @@ impl Wire {
         let port = &self.port;
         let from = (port.mac, port.own, SERVER_PORT);
         let sent = match (answer.to, &self.raw) {
-            (To::Relay(addr), _) => self.server.try_send_to(&answer.bytes, (addr, SERVER_PORT).into()),
-            (To::Addr(addr), _) => self.server.try_send_to(&answer.bytes, (addr, CLIENT_PORT).into()),
+            (To::Relay(addr), _) => self.out.send_to(&answer.bytes, (addr, SERVER_PORT)),
+            (To::Addr(addr), _) => self.out.send_to(&answer.bytes, (addr, CLIENT_PORT)),
             (To::Frame(addr), Some(raw)) => {
                 raw.send(&udp_frame(from, (to_mac, addr, CLIENT_PORT), &answer.bytes))
             }
@@ -77,8 +80,8 @@ impl Wire {
                 raw.send(&udp_frame(from, to, &answer.bytes))
             }
             (To::Frame(_) | To::Everybody, None) => self
-                .server
-                .try_send_to(&answer.bytes, (Ipv4Addr::BROADCAST, CLIENT_PORT).into()),
+                .out
+                .send_to(&answer.bytes, (Ipv4Addr::BROADCAST, CLIENT_PORT)),
         };
         if let Err(err) = sent {
             debug!(%err, to = ?answer.to, "a DHCP answer did not leave");
@@ -98,13 +101,13 @@ impl Raw {
         let addr = link_addr(interface)?;
         Ok(Self {
             out: packet_socket(&addr, 0, &[])?,
-            arp: packet_socket(&addr, ETHERTYPE_ARP, &[])?,
-            ear: packet_socket(&addr, ETHERTYPE_IPV4, &to_client_port())?,
+            arp: UdpSocket::from_std(packet_socket(&addr, ETHERTYPE_ARP, &[])?)?,
+            ear: UdpSocket::from_std(packet_socket(&addr, ETHERTYPE_IPV4, &to_client_port())?)?,
         })
     }
 
     pub fn send(&self, frame: &[u8]) -> io::Result<usize> {
-        self.out.try_send(frame)
+        self.out.send(frame)
     }
 }
 
@@ -118,7 +121,7 @@ fn link_addr(interface: &str) -> io::Result<LinkAddr> {
 /// A packet socket (packet(7)) on one interface. It travels as a UDP socket, because tokio can wait for any descriptor of that
 /// type and none of ours needs `unsafe` then; only `recv` and `send` are called on it. The address of `getifaddrs` names no
 /// protocol: binding to it keeps the one the socket was made with.
-fn packet_socket(addr: &LinkAddr, ethertype: u16, filter: &[SockFilter]) -> io::Result<UdpSocket> {
+fn packet_socket(addr: &LinkAddr, ethertype: u16, filter: &[SockFilter]) -> io::Result<StdSocket> {
     let protocol = Protocol::from(i32::from(ethertype.to_be()));
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(protocol))?;
     if !filter.is_empty() {
@@ -126,11 +129,11 @@ fn packet_socket(addr: &LinkAddr, ethertype: u16, filter: &[SockFilter]) -> io::
     }
     socket.set_nonblocking(true)?;
     nix::sys::socket::bind(socket.as_raw_fd(), addr)?;
-    let socket = UdpSocket::from_std(std::net::UdpSocket::from(OwnedFd::from(socket)))?;
+    let socket = StdSocket::from(OwnedFd::from(socket));
     // Between the two calls frames of other interfaces came in.
     let mut drop = [0; 64];
     for _ in 0..1_000 {
-        if matches!(socket.try_recv(&mut drop), Err(err) if err.kind() == io::ErrorKind::WouldBlock) {
+        if matches!(socket.recv(&mut drop), Err(err) if err.kind() == io::ErrorKind::WouldBlock) {
             break;
         }
     }

@@ -348,12 +348,12 @@ impl Talk<'_> {
         }
     }
 
+    /// Some clients leave their identifier out when they give an address back: then the hardware address speaks for it.
     fn its_row(&self, addr: Ipv4Addr) -> Result<(), Why> {
-        let row = self
-            .table
-            .at(addr)
-            .filter(|row| row.key == self.key && row.ends > self.now);
-        row.map(|_| ()).ok_or(Why::NotIts)
+        let row = self.table.at(addr).filter(|row| row.ends > self.now);
+        let by_mac = self.packet.option(code::CLIENT).is_none();
+        let its = row.is_some_and(|row| row.key == self.key || (by_mac && row.mac == self.packet.mac));
+        its.then_some(()).ok_or(Why::NotIts)
     }
 
     fn lease(&self, addr: Ipv4Addr) -> Lease {

@@ -237,6 +237,17 @@ fn a_released_address_is_kept_for_its_device_as_long_as_there_are_others() {
     assert!(home.table.is_free(its, home.now));
     assert_eq!(home.join([2, 0, 0, 0, 0, 9]), Some(addr(101)));
     assert_eq!(home.join(MAC), Some(its));
+    // One that came with an identifier, and goes without.
+    let named = with(
+        message(MessageType::Discover, [2, 0, 0, 0, 0, 8]),
+        DhcpOption::ClientIdentifier(vec![255, 1, 2, 3]),
+    );
+    let (_, offer) = home.ask(&named).expect("an offer");
+    let mut nameless = release.clone();
+    nameless.set_ciaddr(offer.yiaddr());
+    nameless.set_chaddr(&[2, 0, 0, 0, 0, 8]);
+    assert_eq!(home.ask(&nameless).map(|_| ()), Err(Why::Noted));
+    assert!(home.table.is_free(offer.yiaddr(), home.now));
     // Nobody can release for somebody else.
     let mut forged = release;
     forged.set_chaddr(&[2, 0, 0, 0, 0, 9]);
