@@ -167,7 +167,7 @@ fn judge(
 ) -> Router {
     let answers = [&software, &text, &addr];
     let answered = |one: &&Option<Message>| one.as_ref().is_some_and(|one| one.rcode() != REFUSED);
-    let resolves = canary.is_some() || answers.iter().any(|one| answered(one));
+    let resolves = canary.is_some() || answers.iter().any(answered);
     let forwards = addr.as_ref().is_some_and(|answer| {
         let mut addrs = answer.answers.iter().filter_map(|record| record.addr());
         addrs.any(|addr| matches!(addr, IpAddr::V4(addr) if own.contains(&addr)))

@@ -180,7 +180,10 @@ impl Room {
             let link = self.links.get(&one.index);
             let has = |socket: fn(&Link) -> bool| link.is_some_and(socket);
             let complete = (!v4 || has(|link| link.v4.is_some())) && (!v6 || has(|link| link.v6.is_some()));
-            if !complete && !(wait && link.is_some()) {
+            // Only what did not open waits; an address that came later is served at once.
+            let label = format!("{}:", one.name);
+            let failed = self.troubles.iter().any(|text| text.starts_with(&label));
+            if !complete && !(wait && failed) {
                 self.links.remove(&one.index);
                 self.last_try = Some(Instant::now());
                 let (link, trouble) = self.link(one, v4, v6);
@@ -190,7 +193,7 @@ impl Room {
                 troubles.extend(
                     self.troubles
                         .iter()
-                        .filter(|text| text.starts_with(&one.name))
+                        .filter(|text| text.starts_with(&label))
                         .cloned(),
                 );
             }
