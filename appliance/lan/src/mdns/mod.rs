@@ -183,7 +183,8 @@ impl Room {
             // Only what did not open waits; an address that came later is served at once.
             let label = format!("{}:", one.name);
             let failed = self.troubles.iter().any(|text| text.starts_with(&label));
-            if !complete && !(wait && failed) {
+            let retry = !wait || !failed;
+            if !complete && retry {
                 self.links.remove(&one.index);
                 self.last_try = Some(Instant::now());
                 let (link, trouble) = self.link(one, v4, v6);
