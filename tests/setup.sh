@@ -58,6 +58,8 @@ need avahi-daemon avahi-daemon
 need avahi-browse avahi-utils
 [ -x /lib/systemd/systemd-networkd ] || missing+=(systemd)
 need busybox busybox
+need dhclient isc-dhcp-client
+need dhcpcd dhcpcd-base
 need dig bind9-dnsutils
 [ -x /lib/systemd/systemd-resolved ] || missing+=(systemd-resolved)
 compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)

@@ -1,6 +1,7 @@
 //! The parsers of ours that read what strangers send. One line each: a name, seeds, and a function that runs the parser
 //! and asserts what it promises.
 
+mod dhcp;
 mod dns;
 mod formats;
 mod ipv6;
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     target("url", wire::urls, wire::url),
     target("dns", dns::packets, dns::decided),
     target("dns_digest", dns::answers, dns::digested),
+    target("dhcp", dhcp::packets, dhcp::packet),
     target("head", web::heads, web::head),
     target("site", web::requests, web::site),
     target("ra", ipv6::advertisements, ipv6::advertisement),
