@@ -1,7 +1,7 @@
 //! Block lists: texts from anywhere, and the compiled file as a broken disk gives it back.
 
 use proto::dns::{
-    blocklist::{Compiler, LINE_BYTES_MAX, List, Listed},
+    blocklist::{Compiler, Counts, LINE_BYTES_MAX, List, Listed},
     name,
 };
 
@@ -20,18 +20,19 @@ pub(super) fn texts() -> Vec<Vec<u8>> {
     texts
 }
 
-fn compile(text: &[u8]) -> (Vec<u8>, u64) {
+fn compile(text: &[u8]) -> (Vec<u8>, Counts) {
     let mut compiler = Compiler::new([7; 16], 64);
     let (begin, end) = text.split_at(text.len() / 2);
     compiler.read(begin);
     compiler.read(end);
     let counts = compiler.end();
     assert!(counts.unsupported + counts.bad <= counts.lines, "{counts:?}");
-    (compiler.finish(), counts.blocked)
+    (compiler.finish(), counts)
 }
 
 pub(super) fn blocklist(input: &[u8]) -> u64 {
-    let (file, blocked) = compile(input);
+    let (file, counts) = compile(input);
+    let blocked = counts.blocked;
     let list = List::open(&file).expect("just made");
     assert!(list.blocked() <= blocked && (list.blocked() == 0) == (blocked == 0));
     // Whatever is listed: nothing is, above all names.
@@ -43,5 +44,13 @@ pub(super) fn blocklist(input: &[u8]) -> u64 {
     }
     list.look_up(input);
     let opened = List::open(input).map(|list| list.look_up(b"\x03ads\x07example\0"));
-    seen(&format!("{:?} {opened:?}", (blocked > 0, list.excepted() > 0)))
+    let kinds = [
+        blocked,
+        counts.excepted,
+        counts.unsupported,
+        counts.bad,
+        counts.modifiers,
+        counts.over,
+    ];
+    seen(&(kinds.map(|count| count > 0), opened))
 }
