@@ -2,10 +2,11 @@
 //! ends everything it started. Nothing here knows a private module of the product.
 //!
 //! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `dht_nodes`, `browser`, `publisher`, `hostile`, `pasted`, `fuzz`;
-//! for the LAN `netns`, `machine`, `router`, `wire`, `upstream`, `internet`, `home`, `firefox`,
+//! for the LAN `netns`, `machine`, `router`, `dhcp`, `wire`, `upstream`, `internet`, `home`, `firefox`,
 //! `load`, `unbreakable`.
 
 pub mod browser;
+pub mod dhcp;
 pub mod dht_nodes;
 pub mod firefox;
 pub mod foreign;
