@@ -310,8 +310,6 @@ impl Rig {
             let echo = self.home.device.output("ping", &["-c1", "-W1", BOX]);
             echo.status.success()
         });
-        // Questions that left before that are still on their way to be counted as lost.
-        hold(Duration::from_millis(250));
     }
 }
 

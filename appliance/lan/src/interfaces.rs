@@ -101,10 +101,12 @@ impl View {
         self.all.iter().find(|one| one.index == index)
     }
 
-    /// May this source be answered: this machine itself, or a neighbour on a served interface.
+    /// May this source be answered: this machine itself, or a neighbour on a served interface. Whether it has a carrier does
+    /// not matter: when the cable is back, its first questions arrive before the kernel's news of it.
     pub fn is_inside(&self, addr: IpAddr) -> bool {
         let addr = addr.to_canonical();
-        addr.is_loopback() || self.served().any(|one| one.is_on_link(addr)) || self.is_own(addr)
+        let mut served = self.all.iter().filter(|one| self.served.contains(&one.name));
+        addr.is_loopback() || served.any(|one| one.is_on_link(addr)) || self.is_own(addr)
     }
 
     pub fn is_own(&self, addr: IpAddr) -> bool {
@@ -313,6 +315,23 @@ mod tests {
         assert!(
             !inside("192.168.2.1") && !inside("203.0.113.8") && !inside("8.8.8.8") && !inside("2001:db8::1")
         );
+    }
+
+    #[test]
+    fn neighbours_stay_inside_while_the_cable_is_pulled() {
+        let view = View {
+            all: vec![Interface {
+                name: "eth0".into(),
+                up: false,
+                v4: vec![(Ipv4Addr::new(192, 168, 1, 2), 24)],
+                ..Interface::default()
+            }],
+            served: vec!["eth0".into()],
+            gateway: None,
+        };
+        assert!(view.is_inside(IpAddr::V4(Ipv4Addr::new(192, 168, 1, 77))));
+        assert!(!view.is_inside(IpAddr::V4(Ipv4Addr::new(192, 168, 2, 77))));
+        assert_eq!(view.served().count(), 0);
     }
 
     #[test]
