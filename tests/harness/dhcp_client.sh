@@ -6,8 +6,8 @@
 set -u
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
-mkdir -p /run/dbus /run/dhcpcd /run/NetworkManager /run/systemd/network /run/systemd/netif /run/work
-cd /run/work || exit 1
+mkdir -p /run/dbus /run/dhcpcd /run/NetworkManager /run/systemd/network /run/systemd/netif /run/client
+cd /run/client || exit 1
 ip addr flush dev eth0
 
 until_true() { # until_true WHAT COMMAND...: waits at most 25 s
@@ -56,7 +56,7 @@ udhcpc)
     ;;
 dhclient)
     echo 'option wpad code 252 = text; also request wpad;' >conf
-    call() { dhclient -4 -1 -cf conf -lf lease -pf pid -sf /run/work/hook "$@" eth0 >>log 2>&1; }
+    call() { dhclient -4 -1 -cf conf -lf lease -pf pid -sf /run/client/hook "$@" eth0 >>log 2>&1; }
     : >lease
     call
     until_true "a lease" has_address
@@ -67,7 +67,7 @@ dhclient)
     call
     until_true "the same lease again" test -s seen.REBOOT
     echo "renewed $(cat seen.REBOOT)"
-    dhclient -4 -r -cf conf -lf lease -pf pid -sf /run/work/hook eth0 >>log 2>&1
+    dhclient -4 -r -cf conf -lf lease -pf pid -sf /run/client/hook eth0 >>log 2>&1
     echo released
     ;;
 dhcpcd)

@@ -274,7 +274,7 @@ fn about_the_lan() -> Vec<Operation> {
             "Replaces it whole, at once: what is left out is as in the factory; what was before is kept for one undo",
         )
         .refuses(&[422])
-        .large(2 << 20)
+        .large(1_000_000)
         .json(lan::set_settings),
         post(
             "/api/v1/lan/undo",
@@ -316,7 +316,7 @@ fn about_the_lan() -> Vec<Operation> {
             "Adds a list by its address, or its text; it counts while blocking is on",
         )
         .refuses(&[422])
-        .large(8 << 20)
+        .large(1_000_000)
         .json(blocklists::add),
         put(
             "/api/v1/lan/block/lists/{list}",
