@@ -34,7 +34,7 @@ pub use self::{compile::compile, suggested::SUGGESTED};
 /// Row of the store.
 const SETTING: &str = "blocklists";
 /// More lists: more overlap, hardly more names.
-pub const LISTS_MAX: usize = 16;
+pub const LISTS_MAX: usize = 12;
 /// Longest text of one list; the largest well-known ones have 30 MiB.
 pub const TEXT_BYTES_MAX: usize = 64 << 20;
 /// Longest name of a list, characters.
