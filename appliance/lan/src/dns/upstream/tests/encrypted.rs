@@ -57,7 +57,8 @@ async fn works(upstreams: &Upstreams) {
         assert_eq!((last_of(&message), &message[..2]), (9, &[0, 0][..]));
     }
     let facts = &upstreams.facts()[0];
-    assert!(facts.healthy && facts.queries == 3, "{facts:?}");
+    // The settings may have been looked at once more meanwhile; then counting began anew.
+    assert!(facts.healthy && (1..=3).contains(&facts.queries), "{facts:?}");
 }
 
 struct Dnsdist {
