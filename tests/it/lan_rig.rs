@@ -67,6 +67,10 @@ fn nothing_is_left_of_a_lan_whose_test_panicked() {
         namespace = host.namespace().into();
         let sleeper = host.start("sleep", &["600"]);
         pid = sleeper.pid();
+        // What has not entered the namespace yet is nothing of it.
+        wait_for("the program to run there", soon(), || {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sleep")
+        });
         std::mem::forget(sleeper);
         panic!("as a failing test does");
     }));

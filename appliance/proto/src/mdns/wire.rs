@@ -222,7 +222,10 @@ impl Message {
         for record in sections.into_iter().flatten() {
             put_name(&mut out, &record.name, &mut known);
             out.extend(record.kind.to_be_bytes());
-            out.extend(top_bit(record.class, record.flush));
+            out.extend(match record.kind {
+                OPT => record.class.to_be_bytes(),
+                _ => top_bit(record.class, record.flush),
+            });
             out.extend(record.ttl.to_be_bytes());
             out.extend(count(record.data.len()));
             out.extend(&record.data);
@@ -230,6 +233,9 @@ impl Message {
         out
     }
 }
+
+/// RFC 6891: where others have a class, it has the size of packets, and no bit of ours.
+const OPT: u16 = 41;
 
 fn top_bit(class: u16, set: bool) -> [u8; 2] {
     ((class & 0x7fff) | if set { 0x8000 } else { 0 }).to_be_bytes()
@@ -311,8 +317,7 @@ impl Reader<'_> {
             return None;
         }
         self.at = end;
-        // OPT (RFC 6891) has no class.
-        let plain = kind == 41;
+        let plain = kind == OPT;
         Some(Record {
             name,
             kind,
