@@ -16,6 +16,7 @@ mod house;
 mod http2;
 mod killed;
 mod lan_browsers;
+mod lan_dhcp;
 mod lan_edns;
 mod lan_inform;
 mod lan_ipv6;
