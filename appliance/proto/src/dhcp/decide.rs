@@ -256,8 +256,11 @@ impl Talk<'_> {
         })
     }
 
+    /// systemd-networkd names no server when it gives an address back; the address and the client say enough.
     fn release(&self) -> Result<Decision, Why> {
-        self.for_us()?;
+        if self.packet.option(code::SERVER).is_some() {
+            self.for_us()?;
+        }
         self.its_row(self.packet.ciaddr)?;
         Ok(Decision {
             change: Change::End(self.packet.ciaddr),

@@ -237,6 +237,12 @@ fn a_released_address_is_kept_for_its_device_as_long_as_there_are_others() {
     assert!(home.table.is_free(its, home.now));
     assert_eq!(home.join([2, 0, 0, 0, 0, 9]), Some(addr(101)));
     assert_eq!(home.join(MAC), Some(its));
+    // One that names no server.
+    assert_eq!(home.join([2, 0, 0, 0, 0, 7]), Some(its));
+    let mut plain = message(MessageType::Release, MAC);
+    plain.set_ciaddr(its);
+    assert_eq!(home.ask(&plain).map(|_| ()), Err(Why::Noted));
+    assert_eq!(home.join(MAC), Some(its));
     // One that came with an identifier, and goes without.
     let named = with(
         message(MessageType::Discover, [2, 0, 0, 0, 0, 8]),
