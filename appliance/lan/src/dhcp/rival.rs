@@ -143,3 +143,72 @@ impl Rivals {
         &self.known
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proto::dhcp::{Packet, read_udp};
+
+    use super::{super::offers::discover_frame, *};
+
+    fn offer() -> Heard {
+        let frame = discover_frame([2; 6], [2, 0, 0, 0, 0, 9], 7);
+        let mut bytes = read_udp(&frame).expect("it is a datagram").payload.to_vec();
+        bytes[0] = 2;
+        let packet = Packet::read(&bytes).expect("it is good");
+        Heard {
+            server: Ipv4Addr::new(192, 168, 1, 1),
+            mac: [2, 0, 0, 0, 0, 1],
+            packet,
+        }
+    }
+
+    #[test]
+    fn the_first_answer_comes_only_after_three_looks_around() {
+        let start = Instant::now();
+        let mut rivals = Rivals::new(start);
+        let looks = (0..30).filter(|tenth| rivals.tick(start + LOOK_EVERY / 10 * *tenth));
+        assert_eq!(looks.count(), 3);
+        assert_eq!((rivals.state(), rivals.serves()), (DhcpState::Looking, false));
+        rivals.tick(start + LOOK);
+        assert!(rivals.serves());
+    }
+
+    #[test]
+    fn one_answer_of_another_server_silences_us_until_a_click_or_half_an_hour_without_it() {
+        let start = Instant::now();
+        let mut rivals = Rivals::new(start);
+        rivals.tick(start + LOOK);
+        assert!(rivals.serves());
+        assert!(rivals.heard(&offer(), start + LOOK), "it is news once");
+        assert!(!rivals.heard(&offer(), start + LOOK));
+        assert_eq!(rivals.state(), DhcpState::Silent);
+        let reason = rivals.reason().expect("people are told");
+        assert!(
+            reason.contains("192.168.1.1") && reason.contains("02:00:00:00:00:01"),
+            "{reason}"
+        );
+
+        rivals.tick(start + GONE_AFTER);
+        assert_eq!(rivals.state(), DhcpState::Silent, "not yet");
+        rivals.tick(start + LOOK + GONE_AFTER);
+        assert_eq!(rivals.state(), DhcpState::Looking);
+
+        rivals.heard(&offer(), start + GONE_AFTER);
+        rivals.look_again(start + GONE_AFTER);
+        assert_eq!(rivals.state(), DhcpState::Looking, "a click");
+        assert!(rivals.tick(start + GONE_AFTER), "it looks at once");
+    }
+
+    #[test]
+    fn a_client_that_chose_another_server_makes_us_look_but_not_too_often() {
+        let start = Instant::now();
+        let mut rivals = Rivals::new(start);
+        rivals.tick(start);
+        rivals.tick(start + LOOK);
+        let later = start + LOOK + HINT_EVERY;
+        rivals.hint(later);
+        assert!(rivals.tick(later) && rivals.serves());
+        rivals.hint(later + LOOK_EVERY);
+        assert!(!rivals.tick(later + LOOK_EVERY));
+    }
+}
