@@ -66,7 +66,10 @@ impl Leases {
         if !is_new {
             self.db.check()?;
         }
-        self.db.write_lean(|txn| Ok(drop(txn.open_table(LEASES)?)))?;
+        self.db.write_lean(|txn| {
+            txn.open_table(LEASES)?;
+            Ok(())
+        })?;
         if is_new {
             disk.sync_folder(Place::State)?;
         }

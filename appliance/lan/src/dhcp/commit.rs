@@ -4,6 +4,7 @@
 //! ones get one for two minutes at a time. The whole table is written as soon as the disk works again.
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -13,7 +14,7 @@ use std::{
 };
 
 use house::{health::Health, tasks::Tasks};
-use proto::dhcp::{Answer, Packet};
+use proto::dhcp::{Answer, Packet, Secs};
 use store::{LeaseRow, Leases};
 use tokio::{
     sync::mpsc,
@@ -36,6 +37,8 @@ const HEALTH: &str = "leases";
 /// A row, and what may be said once it is on disk.
 pub struct Entry {
     pub row: LeaseRow,
+    /// Its end on the clock of memory.
+    pub ends: Secs,
     pub say: Option<Promise>,
 }
 
@@ -43,10 +46,10 @@ pub struct Entry {
 pub struct Promise {
     pub wire: Arc<Wire>,
     pub packet: Packet,
-    pub source: std::net::Ipv4Addr,
+    pub source: Ipv4Addr,
     pub answer: Answer,
     /// Where the request goes when the row cannot be written.
-    pub back: mpsc::Sender<(Packet, std::net::Ipv4Addr)>,
+    pub back: mpsc::Sender<(Packet, Ipv4Addr)>,
 }
 
 /// Takes rows. Cheap to clone.
@@ -56,18 +59,23 @@ pub struct Book {
     broken: Arc<AtomicBool>,
 }
 
-type Snapshot = Arc<dyn Fn() -> Vec<LeaseRow> + Send + Sync>;
+/// What the writer asks and tells the tables.
+pub trait Tables: Send + Sync {
+    /// All leases, for the day the disk works again.
+    fn all(&self) -> Vec<Entry>;
+    /// These are on disk now, with these ends.
+    fn written(&self, rows: &[(Ipv4Addr, Secs)]);
+}
 
 impl Book {
-    /// Opens the file and begins to write. The rows are what was there; `snapshot` gives all rows of memory, for the day the
-    /// disk works again.
+    /// Opens the file and begins to write. The rows are what was there. `tables` are those of memory.
     /// Rows that ended before `forget` are dropped.
     pub fn open(
         folder: &Path,
         forget: u64,
         health: &Health,
         tasks: &Tasks,
-        snapshot: Snapshot,
+        tables: Arc<dyn Tables>,
     ) -> (Self, Vec<LeaseRow>) {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         let writer = Writer {
@@ -81,7 +89,7 @@ impl Book {
             sender,
             broken: writer.broken.clone(),
         };
-        tasks.spawn("dhcp.leases", async move { writer.run(receiver, snapshot).await });
+        tasks.spawn("dhcp.leases", async move { writer.run(receiver, tables).await });
         (book, rows)
     }
 
@@ -149,7 +157,7 @@ impl Writer {
         self.health.set(HEALTH, told);
     }
 
-    async fn run(self, mut receiver: mpsc::Receiver<Entry>, snapshot: Snapshot) {
+    async fn run(self, mut receiver: mpsc::Receiver<Entry>, tables: Arc<dyn Tables>) {
         let mut batch = Vec::new();
         let mut begun = Instant::now() - BATCH_EVERY;
         loop {
@@ -160,8 +168,8 @@ impl Writer {
                     // Decided before the trouble was known.
                     Ok(_) => give_back(&mut batch),
                     Err(_) => {
-                        let rows = snapshot();
-                        let tried = self.write(rows).await;
+                        let all = tables.all();
+                        let tried = self.write(&all, tables.as_ref()).await;
                         self.set_broken(tried.err());
                     }
                 }
@@ -176,8 +184,7 @@ impl Writer {
                 batch.push(entry);
             }
             begun = Instant::now();
-            let rows = batch.iter().map(|entry| entry.row.clone()).collect();
-            match self.write(rows).await {
+            match self.write(&batch, tables.as_ref()).await {
                 Ok(()) => {
                     for promise in batch.drain(..).filter_map(|entry| entry.say) {
                         promise.wire.say(promise.packet.mac, &promise.answer);
@@ -193,7 +200,8 @@ impl Writer {
 
     /// One durable write. A disk that hangs is given up after a while; the write may still happen later, which is harmless:
     /// it says no more than what memory holds.
-    async fn write(&self, rows: Vec<LeaseRow>) -> Result<(), String> {
+    async fn write(&self, batch: &[Entry], tables: &dyn Tables) -> Result<(), String> {
+        let rows: Vec<_> = batch.iter().map(|entry| entry.row.clone()).collect();
         let (file, folder) = (self.file.clone(), self.folder.clone());
         let work = move || {
             // A write that hangs holds the lock; those behind it must not pile up.
@@ -210,7 +218,12 @@ impl Writer {
         #[allow(clippy::disallowed_methods)]
         let done = tokio::task::spawn_blocking(work);
         match timeout(WRITE_DEADLINE, done).await {
-            Ok(Ok(outcome)) => outcome,
+            Ok(Ok(Ok(()))) => {
+                let ends: Vec<_> = batch.iter().map(|entry| (entry.row.addr, entry.ends)).collect();
+                tables.written(&ends);
+                Ok(())
+            }
+            Ok(Ok(Err(reason))) => Err(reason),
             Ok(Err(_)) => Err("the write ended early".into()),
             Err(_) => Err("the disk does not answer".into()),
         }

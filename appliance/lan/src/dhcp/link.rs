@@ -179,6 +179,7 @@ impl Link {
                 if let Some(row) = row {
                     self.book.write(Entry {
                         row: self.shared.on_disk(&row),
+                        ends: row.ends,
                         say: None,
                     });
                 }
@@ -211,6 +212,7 @@ impl Link {
             Some(row) if self.serving.durable => {
                 let taken = self.book.write(Entry {
                     row: self.shared.on_disk(&row),
+                    ends: row.ends,
                     say: Some(Promise {
                         wire: self.wire.clone(),
                         packet,

@@ -35,7 +35,7 @@ pub use ask::{Found, ask};
 pub use handle::Handle;
 
 use self::{
-    commit::Book,
+    commit::{Book, Entry},
     link::Link,
     rival::Rivals,
     wire::{Port, Wire},
@@ -282,21 +282,13 @@ impl Shared {
     }
 
     fn open_book(self: &Arc<Self>, tasks: &Tasks) -> (Book, Vec<LeaseRow>) {
-        let all = self.clone();
-        let snapshot = Arc::new(move || {
-            let tables = all.tables();
-            let rows = tables.values().flat_map(Table::rows);
-            rows.filter(|row| row.kept == Kept::Bound)
-                .map(|row| all.on_disk(row))
-                .collect()
-        });
         let forget = self.house.clock.now_secs().saturating_sub(FORGET);
         Book::open(
             &self.house.config.state,
             forget,
             &self.house.health,
             tasks,
-            snapshot,
+            self.clone(),
         )
     }
 
@@ -341,6 +333,7 @@ impl Shared {
             key: proto::dhcp::ClientKey::from_bytes(&row.client)?,
             mac: row.mac,
             since: now.saturating_sub(date.saturating_sub(row.since)),
+            written: if left > 0 { now + left } else { 0 },
             ends: if left > 0 {
                 now + left
             } else {
@@ -404,5 +397,30 @@ impl Shared {
         self.house
             .health
             .set(HEALTH, (!texts.is_empty()).then(|| texts.join(" ")));
+    }
+}
+
+impl commit::Tables for Shared {
+    fn all(&self) -> Vec<Entry> {
+        let tables = self.tables();
+        let rows = tables
+            .values()
+            .flat_map(Table::rows)
+            .filter(|row| row.kept == Kept::Bound);
+        let entry = |row: &Row| Entry {
+            row: self.on_disk(row),
+            ends: row.ends,
+            say: None,
+        };
+        rows.map(entry).collect()
+    }
+
+    fn written(&self, rows: &[(Ipv4Addr, Secs)]) {
+        let mut tables = self.tables();
+        for table in tables.values_mut() {
+            for (addr, ends) in rows {
+                table.written(*addr, *ends);
+            }
+        }
     }
 }

@@ -370,7 +370,7 @@ impl Talk<'_> {
         let full = Secs::from(serving.lease_secs);
         let secs = if !serving.durable {
             // After a restart we would know only what was written: nobody may believe in more than that for long.
-            let left = old.map_or(0, |row| row.ends.saturating_sub(self.now));
+            let left = old.map_or(0, |row| row.written.saturating_sub(self.now));
             left.max(SHORT).min(full)
         } else if !proven && self.table.is_pressed(self.now) {
             full.min(SHORT)
@@ -386,6 +386,7 @@ impl Talk<'_> {
             since,
             ends: self.now + secs,
             kept: Kept::Bound,
+            written: old.map_or(0, |row| row.written),
             name: shown(self.packet).or_else(|| old.and_then(|row| row.name.clone())),
         }
     }

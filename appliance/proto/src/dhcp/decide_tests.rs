@@ -415,6 +415,16 @@ fn without_a_disk_known_devices_renew_and_new_ones_get_short_leases() {
         .expect("an offer");
     assert_eq!(secs(&offer), 120);
     assert_ne!(offer.yiaddr(), its);
+
+    // Decided while the disk seemed to work, and asked again when it turned out not to.
+    let late = [2, 0, 0, 0, 0, 10];
+    let asked = renewing(late, addr(180));
+    let packet = Packet::read(&asked.to_vec().expect("it can be written")).expect("it is good");
+    home.serving.durable = true;
+    let hopeful = decide(&packet, addr(180), &home.table, &home.serving, home.now);
+    home.table.apply(hopeful.change, home.now);
+    home.serving.durable = false;
+    assert_eq!(secs(&home.ask(&asked).expect("an answer").1), 120);
 }
 
 #[test]

@@ -62,7 +62,10 @@ impl Home {
         let bytes = message.to_vec().expect("it can be written");
         let packet = Packet::read(&bytes).expect("it is good");
         let decision = decide(&packet, source, &self.table, &self.serving, self.now);
-        self.table.apply(decision.change.clone(), self.now);
+        let row = self.table.apply(decision.change.clone(), self.now);
+        if let Some(row) = row.filter(|_| self.serving.durable) {
+            self.table.written(row.addr, row.ends);
+        }
         decision
     }
 

@@ -40,6 +40,8 @@ pub struct Lease {
     /// Not in force any more from then on.
     pub ends: Secs,
     pub kept: Kept,
+    /// On disk it stands with this end, 0 when it stands there not at all: more must not be promised while the disk is full.
+    pub written: Secs,
     /// What the device calls itself, clean.
     pub name: Option<String>,
 }
@@ -158,12 +160,20 @@ impl Table {
                     since: now,
                     ends: now + UNUSABLE,
                     kept: Kept::Unusable,
+                    written: 0,
                     name: None,
                 });
                 // On disk the old client must not come back to it.
                 old.filter(|row| row.kept == Kept::Bound)
                     .map(|row| Lease { ends: now, ..row })
             }
+        }
+    }
+
+    /// The lease of `addr` is on disk with this end.
+    pub fn written(&mut self, addr: Ipv4Addr, ends: Secs) {
+        if let Some(row) = self.rows.get_mut(&addr).filter(|row| row.kept == Kept::Bound) {
+            row.written = ends;
         }
     }
 

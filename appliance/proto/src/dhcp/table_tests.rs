@@ -127,6 +127,7 @@ fn an_ended_lease_is_given_anew_only_when_nothing_else_is_left() {
         since: 1,
         ends,
         kept: Kept::Bound,
+        written: 0,
         name: None,
     };
     table.restore(row(100, 2, 50));
@@ -152,6 +153,7 @@ fn of_two_rows_of_one_client_the_younger_counts() {
         since,
         ends: 900,
         kept: Kept::Bound,
+        written: 0,
         name: None,
     };
     for order in [[row(100, 5), row(101, 9)], [row(101, 9), row(100, 5)]] {
