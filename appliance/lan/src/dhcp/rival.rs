@@ -148,7 +148,8 @@ impl Rivals {
 mod tests {
     use proto::dhcp::{Packet, read_udp};
 
-    use super::{super::offers::discover_frame, *};
+    use super::*;
+    use crate::dhcp::offers::discover_frame;
 
     fn offer() -> Heard {
         let frame = discover_frame([2; 6], [2, 0, 0, 0, 0, 9], 7);
