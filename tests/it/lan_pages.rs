@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use harness::{Granary, Setup, browser::Browser, wait_for};
+use harness::{
+    Granary, Setup,
+    browser::Browser,
+    home::{BOX, Home},
+    router::Router,
+    wait_for,
+};
 use serde_json::json;
 
 use crate::admin_pages::{Lynx, check, claim};
@@ -42,12 +48,14 @@ fn an_owner_looks_tries_chooses_and_undoes() {
     wait_for("the look", LONG, || browser.text().contains("Look again"));
     browser.press("Try it");
     wait_for("the trials", LONG, || browser.text().contains("Try again"));
-    check(&browser, "lan", "Does the box find ordinary names?");
+    check(&browser, "lan-tried", "Does the box find ordinary names?");
     assert!(
         browser.text().contains("Yes, and it is a proxy file."),
         "{}",
         browser.text()
     );
+    browser.press("Back to Network");
+    check(&browser, "lan", "Try again");
 
     browser.press("Answer only who asks for a proxy …");
     check(&browser, "lan-choose", "What it costs when the box is unplugged");
@@ -173,6 +181,21 @@ fn an_owner_chooses_resolvers_and_what_is_blocked() {
     tick(&browser, "count", true);
     browser.press("Save");
     check(&browser, "dns-blocking", "Nothing to block yet");
+    browser.press("Choose a list");
+    browser.fill("Its address", "gopher://lists.example/");
+    browser.press("Add");
+    check(&browser, "dns-lists-refused", "Nothing was changed yet");
+    browser.fill("Its address", "");
+    browser.fill("What you call it", "Grandpa's list");
+    browser.fill(
+        "Or paste the list itself",
+        "0.0.0.0 ads.example\n0.0.0.0 counter.example",
+    );
+    browser.press("Add");
+    wait_for("the list to be compiled", LONG, || {
+        browser.text().contains("2 names in all")
+    });
+    check(&browser, "dns-lists", "Well-known lists");
     page(&browser, "/dns/names/deny");
     browser.fill("Names to add", "com");
     browser.press("Add");
@@ -189,6 +212,53 @@ fn an_owner_chooses_resolvers_and_what_is_blocked() {
     page(&browser, "/dns");
     browser.press("Pause for 5 minutes");
     check(&browser, "dns-paused", "Nothing is blocked for 5 minutes.");
+}
+
+#[test]
+fn a_router_that_hands_out_addresses_is_named_and_keeps_lease_mode_away() {
+    let home = Home::new();
+    let lan_half = home.lan_half(&[]);
+    let _router = Router::start(
+        &home.router,
+        &format!(
+            "interface=eth0\nbind-interfaces\nno-ping\ndhcp-authoritative\n\
+             dhcp-range=192.168.7.100,192.168.7.200,255.255.255.0,12h\ndomain=lan\n\
+             server=9.9.9.9\nserver=/btlink/{BOX}\nstop-dns-rebind\n"
+        ),
+    );
+    let web = Setup::default()
+        .verb("web")
+        .arg("--lan-control")
+        .arg(lan_half.control.display().to_string())
+        .on(&home.granary)
+        .start();
+    home.settle_device(&format!("nameserver {BOX}\n"));
+    let pac = format!("--proxy-pac-url=http://{BOX}/proxy.pac");
+    let browser = Browser::start_on(&home.device, &[pac]);
+    page(&browser, "/");
+    claim(&browser, &web);
+    page(&browser, "/network");
+    browser.press("Look now");
+    wait_for("the look", LONG, || browser.text().contains("Look again"));
+    check(&browser, "lan-router", "leaves their address out");
+    let text = browser.text();
+    for says in [
+        "Have the router let the answers through",
+        "It hands out addresses for 12 hours",
+        "granary.local",
+    ] {
+        assert!(text.contains(says), "{says} in {text}");
+    }
+    browser.press("Try it");
+    wait_for("the trials", LONG, || browser.text().contains("Try again"));
+    check(&browser, "lan-router-tried", "leaves its address out");
+    page(&browser, "/network/choose/lease");
+    check(&browser, "lan-lease-rival", "your router, hands out addresses");
+    assert!(!browser.text().contains("Yes, do it"), "{}", browser.text());
+    page(&browser, "/network/guide/dnsmasq");
+    check(&browser, "lan-guide-dnsmasq", &format!("server=/btlink/{BOX}"));
+    page(&browser, "/devices");
+    check(&browser, "devices-router", "uses the proxy");
 }
 
 #[test]

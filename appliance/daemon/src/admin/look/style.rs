@@ -42,7 +42,7 @@ main>progress{display:block;margin:.4rem 0 1rem}
 .field label,legend{display:block;font-weight:600}
 .field input,.field textarea,.field select{width:100%;max-width:34rem;display:block;margin-top:.3rem}
 .field .short{max-width:9rem;display:inline-block}
-.field .check{display:inline-block;width:1.3rem;height:1.3rem;margin:0 .5rem 0 0;vertical-align:-.25rem;accent-color:var(--go)}
+:is(.field,.cards) .check{display:inline-block;width:1.3rem;height:1.3rem;margin:0 .5rem 0 0;vertical-align:-.25rem;accent-color:var(--go)}
 textarea,select{font:inherit;color:inherit;background:var(--wash);border:1px solid var(--edge);border-radius:.4rem;padding:.6rem .7rem;min-width:0}
 [aria-invalid]{border-color:var(--bad);border-width:2px}
 fieldset{border:1px solid var(--line);border-radius:.4rem;margin:0 0 1.1rem;padding:.8rem 1rem;min-width:0}

@@ -135,7 +135,7 @@ pub fn draw(view: &DeviceView, typed: &Typed, token: Option<&str>) -> Markup {
         p.lead { (list::addrs(device)) }
         h2 { "How it finds the box" }
         @if ways.is_empty() {
-            p { "Not at all: it was seen on the network, but asked the box for nothing. If it should, see " a href="/network" { "Network" } "." }
+            p { "It does not: it is not here, or it asked the box for nothing yet. If it should, see " a href="/network" { "Network" } "." }
         } @else { ul { @for way in &ways { li { (words::sentence(way)) } } } }
         @if device.dns_queries > 0 { p { (words::count(device.dns_queries, "question", "questions")) " since the box began. Which names it asked for is not kept." } }
         @match token {

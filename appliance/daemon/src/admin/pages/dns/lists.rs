@@ -13,7 +13,9 @@ use crate::{
 };
 
 /// Characters shown of an address.
-const URL_MAX: usize = 90;
+const URL_MAX: usize = 60;
+/// And of what a stranger's list is called.
+const NAME_MAX: usize = 40;
 const PATH: &str = "/dns/lists";
 /// While lists are fetched the page looks again.
 const REFRESH_SECS: u32 = 3;
@@ -172,7 +174,7 @@ fn card(list: &ListFacts, token: &str) -> Markup {
     let path = format!("{PATH}/{}", list.id);
     html! {
         li {
-            p { strong { (words::short(&list.name, 80)) } @if !list.enabled { " – off" } }
+            p { strong { (words::short(&list.name, NAME_MAX)) } @if !list.enabled { " – off" } }
             @match &list.url { Some(url) => p.soft { (words::short(url, URL_MAX)) }, None => p.soft { "Pasted" } }
             p {
                 @match list.fetched_secs { Some(at) => { "From " (words::date(at)) ", " (words::size(list.bytes)) }, None => "Not here yet" }
@@ -210,7 +212,7 @@ fn suggestions(facts: &Facts, token: &str) -> Markup {
 
 fn asking(list: &ListFacts, token: &str) -> Markup {
     Confirm {
-        question: &format!("Remove “{}”?", words::short(&list.name, 80)),
+        question: &format!("Remove “{}”?", words::short(&list.name, NAME_MAX)),
         changes: &[
             "Its names are no longer blocked, unless another list has them.".into(),
             "Its text goes from the disk.".into(),

@@ -127,7 +127,7 @@ fn row(one: &Upstream) -> Markup {
     html! {
         tr {
             th scope="row" { (words::short(&one.address, SHOWN_MAX)) @if one.learned { " " span.soft { "(from the network)" } } }
-            td data-is="State" { @if one.healthy { "answers" } @else { span.late { "does not answer" } } }
+            td data-is="State" { @if one.queries == 0 { "not asked yet" } @else if one.healthy { "answers" } @else { span.late { "does not answer" } } }
             td data-is="Time" { @match one.millis { Some(millis) => { (format!("{millis:.0}")) " ms" } None => "–" } }
             td data-is="Questions" { (words::grouped(one.queries)) }
             td data-is="Silent" { (words::grouped(one.failures)) }

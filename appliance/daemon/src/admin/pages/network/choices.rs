@@ -253,7 +253,7 @@ pub fn ask(
         p { (choice.undo()) }
         form action=(format!("/network/choose/{}", choice.word())) method="post" {
             (look::hidden("token", token))
-            @if choice == Choice::Lease {
+            @if choice == Choice::Lease && blocked.is_none() {
                 div.field {
                     input.check id="second" type="checkbox" name="second" value="1" checked[settings.dhcp.second_resolver.is_some()] disabled[gateway.is_none() && settings.dhcp.second_resolver.is_none()];
                     label.inline for="second" { "Hand out the router as a second resolver" @if let Some(addr) = gateway { " (" (addr) ")" } }

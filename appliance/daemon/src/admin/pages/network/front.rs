@@ -32,6 +32,7 @@ pub fn draw(facts: &Facts<'_>) -> Markup {
                 @if let Some(survey) = survey { (advice::draw(survey, settings, facts.token.is_some())) }
                 (scene::draw(status, settings, facts.seen, facts.token))
                 (choices::draw(settings, survey, facts.token))
+                h2 { "Try it" }
                 (trials(facts.tried, facts.token))
                 (undo(facts.before, facts.token))
                 @if facts.token.is_none() { p { "Only the owner of the box changes these." } }
@@ -71,9 +72,17 @@ fn troubles(status: &Status) -> Markup {
     }
 }
 
+/// The page that follows the button; it looks again until all is tried.
+pub fn tried(tried: &Tried, token: Option<&str>) -> Markup {
+    html! {
+        h1 { "Try it" }
+        (trials(tried, token))
+        p { a href="/network" { "Back to Network" } }
+    }
+}
+
 fn trials(tried: &Tried, token: Option<&str>) -> Markup {
     html! {
-        h2 #trials { "Try it" }
         @if tried.trying { p.notice role="status" { "Trying; that takes up to three seconds. This page looks again by itself." } }
         @if let Some((at, trials)) = &tried.trials {
             dl.facts {
@@ -99,11 +108,11 @@ fn trials(tried: &Tried, token: Option<&str>) -> Markup {
     }
 }
 
-/// One click back; it stands on every page that changes the lan half.
-pub fn undo(before: Option<&Before>, token: Option<&str>) -> Markup {
+/// One click back.
+fn undo(before: Option<&Before>, token: Option<&str>) -> Markup {
     html! {
         @if let Some(before) = before {
-            h2 #undo { "Undo" }
+            h2 { "Undo" }
             p { "Last change: “" (words::short(&before.words, 120)) "”, " (words::date(before.at)) ". One click brings back what was before." }
             @if let Some(token) = token { div.deeds { (look::send("/network/undo", token, &[], "quiet", "Undo")) } }
         }

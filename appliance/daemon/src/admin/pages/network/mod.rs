@@ -15,7 +15,9 @@ pub mod scene;
 
 use std::{convert::Infallible, net::Ipv4Addr};
 
+use hyper::StatusCode;
 use lan::{api::Status, settings::Settings};
+use maud::Markup;
 
 use self::{choices::Choice, guides::Facts as Guide};
 use super::{Answer, Visit, household};
@@ -28,6 +30,11 @@ pub async fn show(visit: Visit<'_>) -> Answer {
     match visit.rest {
         [] => front(&visit).await,
         ["reach"] => reach::show(visit).await,
+        ["test"] => {
+            let tried = visit.handles.arrangement.tried();
+            let body = front::tried(&tried, visit.owner().then(|| visit.token()));
+            again("Try it", body, tried.trying)
+        }
         ["guide"] => Answer::page("Tell the router", guides::index(&guide(&visit).await)),
         ["guide", kind] => match guides::guide(kind, &guide(&visit).await) {
             Some(body) => Answer::page("Tell the router", body),
@@ -76,7 +83,7 @@ pub async fn act(visit: Visit<'_>, form: &Form) -> Answer {
             // A device that is not set up asks the box by its address: that is where the PAC is.
             arrangement.try_all(visit.handles.addresses.http.unwrap_or(visit.proxy));
             Answer::See {
-                path: "/network#trials".into(),
+                path: "/network/test".into(),
                 notice: None,
             }
         }
@@ -153,16 +160,16 @@ async fn front(visit: &Visit<'_>) -> Answer {
         before: before.as_ref(),
         token: visit.owner().then(|| visit.token()),
     };
-    match Answer::page("Network", front::draw(&facts)) {
-        Answer::Page {
-            status, title, body, ..
-        } => Answer::Page {
-            status,
-            title,
-            body,
-            refresh_secs: waiting.then_some(REFRESH_SECS),
-        },
-        other => other,
+    again("Network", front::draw(&facts), waiting)
+}
+
+/// A page that looks again by itself while something is under way.
+fn again(title: &str, body: Markup, waiting: bool) -> Answer {
+    Answer::Page {
+        status: StatusCode::OK,
+        title: title.into(),
+        body,
+        refresh_secs: waiting.then_some(REFRESH_SECS),
     }
 }
 

@@ -57,6 +57,7 @@ fn part(mark: &str, title: &str, body: Markup) -> Markup {
 fn internet(status: &Status) -> Markup {
     let all = status.dns.upstreams.len() as u64;
     let well = status.dns.upstreams.iter().filter(|one| one.healthy).count() as u64;
+    let asked = status.dns.upstreams.iter().any(|one| one.queries > 0);
     part(
         "☁",
         "Outside",
@@ -64,9 +65,9 @@ fn internet(status: &Status) -> Markup {
             @if all == 0 { p { "No resolver outside is known: nobody told the box one." } }
             @else {
                 p {
-                    (words::count(well, "resolver answers", "resolvers answer")) @if well < all { ", " span.late { (words::grouped(all - well)) " silent" } } ": "
+                    @if asked { (words::count(well, "resolver answers", "resolvers answer")) } @else { (words::count(all, "resolver is known", "resolvers are known")) } @if well < all { ", " span.late { (words::grouped(all - well)) " silent" } } ": "
                     @for (index, one) in status.dns.upstreams.iter().take(LIST_MAX).enumerate() {
-                        @if index > 0 { ", " } code { (words::short(&one.address, SHOWN_MAX)) } @if !one.healthy { " (silent)" }
+                        @if index > 0 { ", " } code { (words::short(&one.address, SHOWN_MAX)) } @if one.queries == 0 { " (not asked yet)" } @else if !one.healthy { " (silent)" }
                     }
                 }
             }
