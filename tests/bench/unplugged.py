@@ -94,11 +94,11 @@ class Home:
 
     # As shell commands, because the browser's script runs them between two visits.
     def gone(self, how, box):
-        switch, device = self.name("switch"), self.name("device")
+        switch, device, pid = self.name("switch"), self.name("device"), box.child.pid
         return {
             "unplugged": f"ip -n {switch} link set box down; ip -n {device} neigh flush all",
             "silent": f"ip -n {self.name('box')} route add blackhole {LAN}.3/32",
-            "stopped": f"kill -TERM -- -{box.child.pid}; while kill -0 {box.child.pid} 2>/dev/null; do sleep 0.05; done",
+            "stopped": f"kill -TERM {pid}; while grep -qs 'State:.[^Z]' /proc/{pid}/status; do sleep 0.05; done",
         }[how]
 
     def back(self, how):

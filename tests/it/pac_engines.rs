@@ -1,10 +1,11 @@
-//! Our PAC scripts, evaluated by every engine that a device may have: 200 addresses, two scripts, four engines.
+//! Our PAC scripts, evaluated by every engine that a device may have: 200 addresses, two scripts, five engines.
 //!
 //! `golden/pac/cases.tsv` says what each address has to lead to; the scripts beside it are those of the command line.
 
-use std::{fs, path::PathBuf};
+use std::{collections::HashMap, fs, path::PathBuf};
 
 use harness::{
+    browser::Browser,
     firefox::Firefox,
     foreign::{cache_dir, script},
     granary::{binary, cli},
@@ -184,9 +185,10 @@ fn libproxy_agrees_with_every_case() {
             device.script(which),
             device.addresses()
         );
-        let said = device.host.run("sh", &["-c", &command]);
+        // Its script engine may crash when the program ends, after the last answer; the answers are counted.
+        let said = device.host.output("sh", &["-c", &command]);
         // It writes the list with blanks and proxies as addresses.
-        let said: Vec<String> = lines(&said)
+        let said: Vec<String> = lines(&String::from_utf8_lossy(&said.stdout))
             .iter()
             .map(|line| {
                 line.replace("http://192.168.1.2:42080", PROXY)
@@ -236,11 +238,79 @@ fn firefox_agrees_with_every_case() {
     }
 }
 
+#[test]
+fn chromium_agrees_with_every_case() {
+    let device = Device::new();
+    for which in SCRIPTS {
+        let netlog = device.host.file(&format!("netlog-{which}.json"));
+        let text = fs::read(device.script(which)).expect("it is part of the tree");
+        let data = data_encoding::BASE64.encode(&text);
+        let browser = Browser::start_on(
+            &device.host,
+            &[
+                format!("--proxy-pac-url=data:application/x-ns-proxy-autoconfig;base64,{data}"),
+                format!("--log-net-log={}", netlog.display()),
+                "--disable-background-networking".into(),
+            ],
+        );
+        let urls: Vec<String> = cases(which).into_iter().map(|(address, _)| address).collect();
+        // Its first page may not fetch anything.
+        let page = device.host.file("page.html");
+        fs::write(&page, "<!doctype html><title>page</title>").expect("the test's own folder is writable");
+        browser.open(&format!("file://{}", page.display()));
+        // Nothing answers anywhere; that Chromium asked which proxy to use is enough.
+        let spelled = browser.eval_async(&format!(
+            "const urls = {};
+             const all = Promise.allSettled(urls.map(url => fetch(url, {{mode: 'no-cors'}})));
+             all.then(() => done(urls.map(url => new URL(url).href)));",
+            json!(urls)
+        ));
+        drop(browser);
+        let decided = decisions(&fs::read_to_string(&netlog).expect("Chromium wrote its log"));
+        let said: Vec<String> = strings(&spelled)
+            .iter()
+            .map(|url| decided.get(url).cloned().unwrap_or_else(|| "not asked".into()))
+            .collect();
+        agree("chromium", which, &said);
+    }
+}
+
 fn strings(value: &Value) -> Vec<String> {
     let list = value.as_array().unwrap_or_else(|| panic!("no list: {value}"));
     list.iter()
         .map(|one| one.as_str().unwrap_or_default().into())
         .collect()
+}
+
+/// Which proxies Chromium chose for each address, out of its network log.
+fn decisions(log: &str) -> HashMap<String, String> {
+    // A browser that was ended leaves the list open.
+    let log: Value = serde_json::from_str(log)
+        .or_else(|_| serde_json::from_str(&format!("{}]}}", log.trim_end().trim_end_matches(','))))
+        .expect("a network log is JSON");
+    let number = |name: &str| log["constants"]["logEventTypes"][name].clone();
+    let (asked, decided) = (
+        number("HTTP_STREAM_JOB_CONTROLLER"),
+        number("PROXY_RESOLUTION_SERVICE_RESOLVED_PROXY_LIST"),
+    );
+    assert!(asked.is_number() && decided.is_number());
+    let events = log["events"].as_array().expect("a list of events");
+    let mut urls = HashMap::new();
+    let mut found = HashMap::new();
+    for event in events {
+        let source = event["source"]["id"].as_u64();
+        if event["type"] == asked
+            && let Some(url) = event["params"]["url"].as_str()
+        {
+            urls.insert(source, url);
+        }
+        if event["type"] == decided
+            && let (Some(url), Some(said)) = (urls.get(&source), event["params"]["proxy_info"].as_str())
+        {
+            found.insert((*url).to_owned(), said.replace(";DIRECT", "; DIRECT"));
+        }
+    }
+    found
 }
 
 #[test]
