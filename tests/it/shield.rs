@@ -17,19 +17,21 @@ const ROUTER: &str = "192.168.7.1";
 fn attack(mark: &str) -> String {
     let at = |way: &str| format!("http://{ROUTER}/{mark}-{way}");
     format!(
-        "<!doctype html><title>attack</title>
+        "<!doctype html><title>attack</title><script>setTimeout(() => document.title = 'tried', 3000)</script>
          <img src='{img}'><link rel=stylesheet href='{css}'><iframe src='{frame}'></iframe>
          <object data='{object}'></object><video src='{video}'></video><link rel=prefetch href='{prefetch}'>
          <form id=f action='{form}' method=post target=t><input name=a></form><iframe name=t></iframe>
          <script src='{js}'></script>
          <script>
-           fetch('{fetch}', {{mode: 'no-cors'}}).catch(() => 0);
-           navigator.sendBeacon('{beacon}', 'x');
-           try {{ new WebSocket('ws://{ROUTER}/{mark}-ws') }} catch (err) {{}}
-           try {{ new EventSource('{events}') }} catch (err) {{}}
-           try {{ new Worker('{worker}') }} catch (err) {{}}
-           document.getElementById('f').submit();
-           setTimeout(() => document.title = 'tried', 3000);
+           const ways = [
+             () => fetch('{fetch}', {{mode: 'no-cors'}}).catch(() => 0),
+             () => navigator.sendBeacon('{beacon}', 'x'),
+             () => new WebSocket('ws://{ROUTER}/{mark}-ws'),
+             () => new EventSource('{events}'),
+             () => new Worker('{worker}'),
+             () => document.getElementById('f').submit(),
+           ];
+           for (const way of ways) try {{ way() }} catch (err) {{}}
          </script>",
         img = at("img"),
         css = at("css"),
@@ -80,7 +82,7 @@ fn home() -> Home {
     let empty = lan.dir().join("empty");
     fs::create_dir_all(&empty).expect("the test's own folder is writable");
     let (site, data) = (folder("site", "site"), lan.dir().join("data"));
-    let seeded = harness::cli(&[
+    let seeded = harness::granary::cli(&[
         "seed",
         &site,
         "--data",
