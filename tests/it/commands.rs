@@ -294,6 +294,30 @@ fn pac_and_doctor_answer_without_a_running_granary() {
 }
 
 #[test]
+fn doctor_and_status_ask_both_halves() {
+    let granary = Setup::default().start();
+    let (data, control) = (
+        granary.data.display().to_string(),
+        granary.control.display().to_string(),
+    );
+    let place = ["--data", &data, "--control", &control];
+    let boot = || cli(&[&["doctor", "--boot"], &place[..]].concat());
+    let good = boot();
+    assert_eq!(good.status.code(), Some(0), "{}", out(&good));
+    for what in ["ok  names", "ok  pages", "ok  store: reads and writes"] {
+        assert!(out(&good).contains(what), "{what} in {}", out(&good));
+    }
+    let all = out(&cli(&[&["doctor"], &place[..]].concat()));
+    assert!(all.contains("the LAN half answers"), "{all}");
+    let status = done(&[&["status"], &place[..]].concat());
+    assert!(status.contains("  names 127.0.0.1:"), "{status}");
+    drop(granary);
+    let bad = boot();
+    assert_eq!(bad.status.code(), Some(1), "{}", out(&bad));
+    assert_eq!(out(&bad).matches("BAD").count(), 3, "{}", out(&bad));
+}
+
+#[test]
 fn the_demo_peer_is_another_process_and_its_site_stays_when_it_is_gone() {
     let mut granary = Setup::default().arg("--starter").arg("--demo").start();
     let log = granary.log();

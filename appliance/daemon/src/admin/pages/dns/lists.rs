@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// Characters shown of an address.
-const URL_MAX: usize = 60;
+const URL_MAX: usize = 48;
 /// And of what a stranger's list is called.
-const NAME_MAX: usize = 40;
+const NAME_MAX: usize = 32;
 const PATH: &str = "/dns/lists";
 /// While lists are fetched the page looks again.
 const REFRESH_SECS: u32 = 3;
@@ -161,8 +161,8 @@ pub fn draw(facts: &Facts, typed: &Typed, token: &str) -> Markup {
         h2 { "Another list" }
         form action="/dns/lists/add" method="post" {
             (look::hidden("token", token))
-            (Field::new("name", "What you call it").value(&typed.name).hint("Empty: after its address.").draw())
-            (Field::new("url", "Its address").value(&typed.url).error(typed.error.as_deref()).hint("Begins with https://. Hosts files, plain lists of names, and lists for ad blockers are understood.").draw())
+            (Field::new("name", "What you call it").value(&words::short(&typed.name, 80)).hint("Empty: after its address.").draw())
+            (Field::new("url", "Its address").value(&words::short(&typed.url, 300)).error(typed.error.as_deref()).hint("Begins with https://. Hosts files, plain lists of names, and lists for ad blockers are understood.").draw())
             (Field::new("text", "Or paste the list itself").kind("area").value(&typed.text).hint("Up to 1 MB. It then never changes by itself.").draw())
             button type="submit" { "Add" }
         }
