@@ -4,7 +4,7 @@
 use std::{
     fmt, fs,
     net::{SocketAddr, UdpSocket},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
@@ -86,11 +86,14 @@ struct Rig {
     home: Home,
 }
 
+/// Breaks one thing, holds it for about that long, and mends it.
+type Fault = fn(&mut Rig, Duration);
+
 /// Breaks one thing after the other, each for about `length`, and tells row after row.
 pub fn run(length: Duration, mut tell: impl FnMut(&Row)) -> Vec<Row> {
     let mut rig = Rig::start();
     let mut rows = Vec::new();
-    let faults: [(&'static str, fn(&mut Rig, Duration)); 9] = [
+    let faults: [(&'static str, Fault); 9] = [
         ("nothing (for comparison)", |_, length| hold(length)),
         ("the web half is killed", |rig, length| {
             rig.web.take().expect("it runs").kill();
@@ -314,7 +317,7 @@ impl Rig {
 }
 
 /// The LAN half on a disk of its own of 1 MiB, with sockets that outlive it, and a clock that can be set.
-fn keeper(home: &Home, state: &PathBuf, pidfile: &PathBuf, clock: &PathBuf, control: &PathBuf) -> Command {
+fn keeper(home: &Home, state: &Path, pidfile: &Path, clock: &Path, control: &Path) -> Command {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/keep_sockets.py");
     let mut command = home.granary.command("unshare");
     command.args(["-m", "--propagation", "private", "sh", "-c"]);

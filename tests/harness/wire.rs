@@ -211,27 +211,28 @@ impl Message {
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { bytes, at: 0 };
         let (id, flags) = (reader.word()?, reader.word()?);
-        let counts = [reader.word()?, reader.word()?, reader.word()?, reader.word()?];
+        let questions = reader.word()?;
+        let sections = [reader.word()?, reader.word()?, reader.word()?];
         let mut message = Self {
             id,
             flags,
             ..Self::default()
         };
-        for _ in 0..counts[0] {
+        for _ in 0..questions {
             message.questions.push(Question {
                 name: reader.name()?,
                 kind: reader.word()?,
                 class: reader.word()?,
             });
         }
-        for section in 1..4 {
-            for _ in 0..counts[section] {
-                let record = reader.record(&mut message.edns)?;
-                match section {
-                    1 => message.answers.extend(record),
-                    2 => message.authority.extend(record),
-                    _ => message.additional.extend(record),
-                }
+        let lists = [
+            &mut message.answers,
+            &mut message.authority,
+            &mut message.additional,
+        ];
+        for (list, count) in lists.into_iter().zip(sections) {
+            for _ in 0..count {
+                list.extend(reader.record(&mut message.edns)?);
             }
         }
         ensure!(

@@ -66,7 +66,7 @@ impl Lan {
             .unwrap_or_else(|| config.state.join("lan.toml"));
         let settings = Settings::load(&path).unwrap_or_else(|(trouble, settings)| {
             health.set("settings", Some(trouble));
-            settings
+            *settings
         });
         let (sender, receiver) = watch::channel(Arc::new(settings));
         let house = House {

@@ -350,7 +350,7 @@ impl Settings {
 
     /// `path` and, beside it, the last copy that was good. Never keeps the house from starting: `Err` carries what is wrong
     /// and the settings to go on with.
-    pub fn load(path: &Path) -> Result<Self, (String, Self)> {
+    pub fn load(path: &Path) -> Result<Self, (String, Box<Self>)> {
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -366,11 +366,11 @@ impl Settings {
         })
     }
 
-    fn last_good(path: &Path) -> Self {
-        fs::read_to_string(good_copy(path))
+    fn last_good(path: &Path) -> Box<Self> {
+        let kept = fs::read_to_string(good_copy(path))
             .ok()
-            .and_then(|text| Self::parse(&text).ok())
-            .unwrap_or_default()
+            .and_then(|text| Self::parse(&text).ok());
+        Box::new(kept.unwrap_or_default())
     }
 
     /// Writes the file and its good copy, each whole or not at all, on disk when this returns.
@@ -455,7 +455,7 @@ mod tests {
         fs::write(&path, "[dns]\nvalidate = 7\n").expect("it can be written");
         let (trouble, kept) = Settings::load(&path).expect_err("it is broken");
         assert!(trouble.contains("lan.toml"), "{trouble}");
-        assert_eq!(kept, settings);
+        assert_eq!(*kept, settings);
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn row(n: u32, ends: u64) -> LeaseRow {
         mac: [2, 0, 0, 0, 0, n as u8],
         since: 5,
         ends,
-        name: (n % 2 == 0).then(|| format!("device {n}")),
+        name: n.is_multiple_of(2).then(|| format!("device {n}")),
     }
 }
 

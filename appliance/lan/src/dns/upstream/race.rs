@@ -117,17 +117,14 @@ impl<'a> Race<'a> {
                 .filter(|one| !one.over)
                 .map(|one| one.over_at)
                 .fold(next_at.min(deadline), Instant::min);
-            match timeout_at(wake, self.attempts.next()).await {
-                Ok(Some((at, outcome))) => {
-                    if let Some(good) = self.ended(at, outcome) {
-                        return Ok(good);
-                    }
-                    // Whoever has nothing to say makes room for the next at once.
-                    if self.started < self.plan.order().len() {
-                        next_at = Instant::now();
-                    }
+            if let Ok(Some((at, outcome))) = timeout_at(wake, self.attempts.next()).await {
+                if let Some(good) = self.ended(at, outcome) {
+                    return Ok(good);
                 }
-                Ok(None) | Err(_) => {}
+                // Whoever has nothing to say makes room for the next at once.
+                if self.started < self.plan.order().len() {
+                    next_at = Instant::now();
+                }
             }
         }
         self.give_up(deadline);

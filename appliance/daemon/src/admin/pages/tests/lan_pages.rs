@@ -82,14 +82,14 @@ pub fn survey() -> Survey {
 }
 
 pub fn status() -> Status {
-    let mut status = Status::default();
-    status.troubles = vec![
-        Trouble {
-            room: "dns".into(),
-            reason: HOSTILE.repeat(30)
-        };
-        40
-    ];
+    let trouble = Trouble {
+        room: "dns".into(),
+        reason: HOSTILE.repeat(30),
+    };
+    let mut status = Status {
+        troubles: vec![trouble; 40],
+        ..Status::default()
+    };
     status.interfaces = vec![
         InterfaceFacts {
             name: HOSTILE.into(),

@@ -17,7 +17,7 @@ fn spoiled(asked: &Asked) -> Vec<u8> {
         2 => message[4 + nth / 10 % 8] = 0xff,
         // Names in circles and beyond the end.
         3 => message[end..end + 2]
-            .copy_from_slice(&(0xc000 | (nth as u16).wrapping_mul(7) % 0x3fff).to_be_bytes()),
+            .copy_from_slice(&(0xc000 | ((nth as u16).wrapping_mul(7) % 0x3fff)).to_be_bytes()),
         // Labels of forbidden kinds.
         4 => message[end] = 0x40 + (nth / 10 * 4 % 0x7c) as u8,
         // Lengths of records that lie.

@@ -146,7 +146,7 @@ async fn a_delegation_to_many_servers_without_addresses_costs_little() {
         (ip(1), port).into(),
         count.clone(),
         move |name, message| {
-            let tld = name.iter().last().map(<[u8]>::to_ascii_lowercase);
+            let tld = name.iter().next_back().map(<[u8]>::to_ascii_lowercase);
             match tld.as_deref() {
                 Some(b"evil") => delegation(message, "evil.", "ns.evil.", Some(ip(2))),
                 // The victim: every name below it is another question to it.
