@@ -255,6 +255,9 @@ def one_server(name, command, fix, upstream_port, upstream, seconds):
     try:
         until(lambda: answers(port, rcodes=(0,)), 60, "an answer", server, step=0.001)
         start = time.monotonic() - begin
+        # Everybody has settled; then one more answer, and it is idle again.
+        time.sleep(4)
+        until(lambda: answers(port, rcodes=(0,)), 5, "an answer", server)
         idle = shared_memory(server)["RSS MiB"]
         for scenario in SCENARIOS:
             queries = fix.misses(100_000 * seconds) if scenario == "miss" else fix.path(f"q.{scenario}")

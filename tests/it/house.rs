@@ -248,7 +248,7 @@ fn redb_is_named_by_the_store_alone() {
     none("only the store may know redb", broken);
 }
 
-/// Mapping a file is the one thing of ours that needs it; `granary-mapped` says why it is sound.
+/// Mapping a file, and letting go of one, is what of ours needs it; `granary-mapped` says why it is sound.
 #[test]
 fn unsafe_code_stands_in_one_crate_of_one_page() {
     let mut broken = Vec::new();
@@ -266,8 +266,8 @@ fn unsafe_code_stands_in_one_crate_of_one_page() {
         }
     }
     let page = fs::read_to_string(root().join("appliance/mapped/src/lib.rs")).expect("it is there");
-    if code(&page).matches("unsafe {").count() != 1 || page.matches("// SAFETY:").count() != 1 {
-        broken.push("appliance/mapped: one line of unsafe code, with its reason".into());
+    if code(&page).matches("unsafe {").count() != 2 || page.matches("// SAFETY:").count() != 2 {
+        broken.push("appliance/mapped: two lines of unsafe code, each with its reason".into());
     }
     none("unsafe code stands in one place", broken);
 }

@@ -94,7 +94,7 @@ fn beside_another_server_the_box_is_silent_and_says_so() {
     wait_for_state(&lan, "silent");
     let found = home.granary.run(
         &harness::granary::binary().display().to_string(),
-        &["probe", "--interface", "eth0", "--wait", "2", "--json"],
+        &["lan", "probe", "--interface", "eth0", "--wait", "2", "--json"],
     );
     assert!(found.contains("\"192.168.7.1\""), "{found}");
     drop(router);

@@ -4,7 +4,7 @@ use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use house::{clock::Clock, health::Health, tasks::Tasks};
 use tokio::{sync::watch, time::Instant};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{
     api::{DeviceFacts, Devices, InterfaceFacts, Linked, Saved, Status, Survey, Top, Trouble},
@@ -18,6 +18,8 @@ use crate::{
     survey, watchdog,
 };
 
+/// So long after the start nothing happens for the first time any more.
+const SETTLED: Duration = Duration::from_secs(2);
 /// Routers and DHCP servers that were asked have spoken after it.
 const NEIGHBOURS_ANSWER: Duration = Duration::from_secs(2);
 
@@ -109,6 +111,16 @@ impl Lan {
 
     pub fn status(&self) -> Status {
         self.rooms.status()
+    }
+
+    /// For a process that is the LAN half and nothing else: when all rooms have settled, what only starting needed leaves memory.
+    pub fn settle(&self) {
+        self.rooms.house.tasks.spawn("settle", async {
+            tokio::time::sleep(SETTLED).await;
+            if let Err(err) = mapped::forget_code() {
+                debug!(%err, "the code of the start stays in memory");
+            }
+        });
     }
 
     /// SIGHUP: the settings are read again.

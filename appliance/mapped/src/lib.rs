@@ -1,5 +1,5 @@
-//! A file as bytes in memory, mapped where that is safe. The only crate of ours with a line of unsafe code, and nothing else
-//! lives here.
+//! Files as bytes in memory: one of ours, mapped where that is safe, and the program itself, which may leave memory once it has
+//! started. The only crate of ours with lines of unsafe code, and nothing else lives here.
 //!
 //! For files that are written whole under another name, renamed into place, and never changed afterwards: a new version is
 //! a new file, and who has mapped the old one keeps it.
@@ -7,11 +7,13 @@
 use std::{
     fs::File,
     io::{self, Read},
-    ops::Deref,
+    ops::{Deref, Range},
     path::Path,
+    ptr,
 };
 
 use memmap2::Mmap;
+use rustix::mm::{Advice, madvise};
 
 /// The bytes of a file, as they were when it was opened.
 pub struct Mapped(Bytes);
@@ -86,6 +88,67 @@ impl AsRef<[u8]> for Mapped {
     }
 }
 
+/// Unmaps the pages of this program and of its libraries that nobody can have changed: what is needed again comes back by
+/// itself, from the kernel's cache; what only the start needed does not, and is the first that a small board's kernel drops when
+/// memory is short. Returns how many bytes were covered, mapped or not.
+pub fn forget_code() -> io::Result<usize> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    let mut covered = 0;
+    for range in unchanged(&maps) {
+        let len = range.end - range.start;
+        // SAFETY: the kernel may drop pages of a private map of a file at any time when nobody has written to them, and reads
+        // them again from the file. Nobody has written to these: code is mapped `r-xp` and has no relocations, the first
+        // segment of a program (headers, constants) is never writable, and a running program's file cannot be changed in place.
+        // So every byte has the same value afterwards.
+        #[allow(unsafe_code)]
+        let done = unsafe {
+            madvise(
+                ptr::with_exposed_provenance_mut(range.start),
+                len,
+                Advice::LinuxDontNeed,
+            )
+        };
+        done?;
+        covered += len;
+    }
+    Ok(covered)
+}
+
+/// A line of proc_pid_maps(5) about a file: `start-end flags offset device inode path`.
+struct Line<'a> {
+    range: Range<usize>,
+    flags: &'a str,
+    offset: usize,
+    inode: &'a str,
+}
+
+fn line(text: &str) -> Option<Line<'_>> {
+    let mut words = text.split_ascii_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let hex = |word| usize::from_str_radix(word, 16).ok();
+    let line = Line {
+        range: hex(start)?..hex(end)?,
+        flags: words.next()?,
+        offset: hex(words.next()?)?,
+        inode: words.nth(1)?,
+    };
+    (line.inode != "0" && !line.range.is_empty()).then_some(line)
+}
+
+/// Code of files, and the first segment of the files that have code.
+fn unchanged(maps: &str) -> Vec<Range<usize>> {
+    let lines: Vec<_> = maps.lines().filter_map(line).collect();
+    let is_code = |one: &Line<'_>| one.flags == "r-xp";
+    let programs: Vec<_> = lines
+        .iter()
+        .filter(|one| is_code(one))
+        .map(|one| one.inode)
+        .collect();
+    let is_first = |one: &Line<'_>| one.flags == "r--p" && one.offset == 0 && programs.contains(&one.inode);
+    let lines = lines.iter().filter(|one| is_code(one) || is_first(one));
+    lines.map(|one| one.range.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -121,6 +184,37 @@ mod tests {
         );
         assert!(Mapped::open(&path, 10).is_ok());
         assert!(Mapped::open(folder.path(), 1 << 30).is_err());
+    }
+
+    #[test]
+    fn only_what_nobody_can_have_changed_is_forgotten() {
+        let maps = "\
+            1000-2000 r--p 00000000 fe:00 17    /usr/bin/granary\n\
+            2000-5000 r-xp 00001000 fe:00 17    /usr/bin/granary\n\
+            5000-6000 r--p 00004000 fe:00 17    /usr/bin/granary\n\
+            6000-7000 rw-p 00005000 fe:00 17    /usr/bin/granary\n\
+            7000-8000 rw-p 00000000 00:00 0     [heap]\n\
+            8000-9000 r--p 00000000 fe:00 18    /data/blocklist\n\
+            9000-a000 rwxp 00001000 fe:00 19    /usr/lib/odd.so\n\
+            a000-b000 r-xs 00001000 fe:00 19    /usr/lib/odd.so\n\
+            b000-c000 r-xp 00000000 00:00 0     [vdso]\n\
+            no line at all\n";
+        assert_eq!(unchanged(maps), [0x1000..0x2000, 0x2000..0x5000]);
+    }
+
+    #[test]
+    fn the_program_goes_on_after_its_code_was_forgotten() {
+        let resident = || {
+            let status = fs::read_to_string("/proc/self/status").expect("there is one");
+            let line = status.lines().find_map(|line| line.strip_prefix("RssFile:"));
+            let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            kib.expect("a number")
+        };
+        let before = resident();
+        assert!(forget_code().expect("it is allowed") > 0);
+        let after = resident();
+        assert!(after < before, "{after} of {before} KiB");
+        assert_eq!((0..1_000).map(|n| n % 7).max(), Some(6));
     }
 
     #[test]

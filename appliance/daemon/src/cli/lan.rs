@@ -6,7 +6,7 @@ use lan::settings::DhcpMode;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use super::start;
+use super::{probe, start};
 use crate::{
     clock::Clock,
     fault::{Exit, Fault},
@@ -17,6 +17,29 @@ use crate::{
 
 /// Goodbyes on the LAN are said within it.
 const STOP_DEADLINE: Duration = Duration::from_secs(2);
+
+#[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(flatten)]
+    start: start::Args,
+    #[command(subcommand)]
+    instead: Option<Instead>,
+}
+
+#[derive(clap::Subcommand)]
+enum Instead {
+    /// Ask which DHCP servers answer on a network, and what they hand out
+    Probe(probe::Args),
+}
+
+/// Starts the LAN half, or does what stands after the word.
+pub fn command(args: Args) -> Result<(), Fault> {
+    match args.instead {
+        Some(Instead::Probe(args)) => probe::run(args),
+        None => start::run(args.start, start::Part::Lan),
+    }
+}
 
 /// Flags of the LAN half, for `granary lan` and `granary run`.
 #[derive(clap::Args, Clone, Default)]
@@ -97,6 +120,7 @@ async fn serve(args: start::Args, config: lan::Config) -> Result<(), Fault> {
     .await?;
     args.announce_lan(&lan.status())?;
     health::say_ready();
+    lan.settle();
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

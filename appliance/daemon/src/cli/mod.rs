@@ -65,7 +65,7 @@ enum Command {
     /// The web part alone: swarm, sites, gateway and proxy
     Web(start::Args),
     /// The LAN part alone: DNS, DHCP, router advertisements, mDNS
-    Lan(start::Args),
+    Lan(lan::Args),
     /// Fetch a site, or one file of it, into a folder
     Fetch(fetch::Args),
     /// Make a torrent of a file or folder and seed it
@@ -100,8 +100,6 @@ enum Command {
     CheckTorrent(check_torrent::Args),
     /// Read a record file and say whether it is acceptable
     CheckRecord(check_record::Args),
-    /// Ask which DHCP servers answer on a network, and what they hand out
-    Probe(probe::Args),
     /// Say what the DHCP service would answer to a packet
     DhcpDecide(dhcp_decide::Args),
     /// Spell a key or an infohash in other ways
@@ -131,7 +129,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => start::run(args, start::Part::All),
             Command::Web(args) => start::run(args, start::Part::Web),
-            Command::Lan(args) => start::run(args, start::Part::Lan),
+            Command::Lan(args) => lan::command(args),
             Command::Fetch(args) => fetch::run(args),
             Command::Seed(args) => seed::run(args),
             Command::Status(args) => status::run(args),
@@ -149,7 +147,6 @@ impl Cli {
             Command::Demo(args) => demo::run(args),
             Command::CheckTorrent(args) => check_torrent::run(args),
             Command::CheckRecord(args) => check_record::run(args),
-            Command::Probe(args) => probe::run(args),
             Command::DhcpDecide(args) => dhcp_decide::run(args),
             Command::Convert(args) => convert::run(args),
             Command::ExtractPubkey(args) => convert::extract(args),

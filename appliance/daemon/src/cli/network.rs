@@ -15,7 +15,7 @@ pub struct Flags {
     /// HOST:PORT of a first DHT node (repeatable; `none`: no bootstrap)
     #[arg(long, value_name = "HOST:PORT")]
     pub dht_bootstrap: Vec<String>,
-    /// The LAN interface for local peer discovery
+    /// The interface of the home: the LAN part serves it, local peers are looked for on it
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
     /// A peer that every torrent is asked from (repeatable)

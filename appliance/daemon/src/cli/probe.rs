@@ -1,4 +1,4 @@
-//! `granary probe`: which DHCP servers answer on a network, and everything they hand out.
+//! `granary lan probe`: which DHCP servers answer on a network, and everything they hand out.
 
 use std::{io, time::Duration};
 

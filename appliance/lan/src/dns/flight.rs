@@ -4,6 +4,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use proto::dns::{
+    Why,
     cache::{Found, Key, write_failure, write_new},
     digest::{self, Asked},
     query,
@@ -114,7 +115,9 @@ impl Flights {
         self.by_hash.insert(hash, flight);
         let shared = shared.clone();
         let tasks = shared.house.tasks.clone();
-        tasks.spawn("dns.flight", async move { fly(shared, hash, query, stale).await });
+        // In a box: a task is moved several times before it runs.
+        let work = Box::pin(fly(shared, hash, query, stale));
+        tasks.spawn("dns.flight", work);
     }
 
     fn end(&mut self, hash: u64) -> Vec<Waiter> {
@@ -175,7 +178,7 @@ fn late(shared: &Shared, hash: u64, query: &upstream::Query) -> Replies {
     flight.late = true;
     let waiters = std::mem::take(&mut flight.waiters);
     state.counts.stale += waiters.len() as u64;
-    from_cache(&mut state, &key(query), waiters, now)
+    from_cache(&mut state, &key(query), waiters, Why::Unreachable, now)
 }
 
 /// Keeps what came and answers who waits.
@@ -191,7 +194,10 @@ fn land(shared: &Shared, hash: u64, query: &upstream::Query, answer: Result<Vec<
         dnssec_ok: query.dnssec_ok,
         public: state.is_public(&query.name),
     };
-    let bogus = matches!(answer, Err(Error::Bogus));
+    let why = match answer {
+        Err(Error::Bogus) => Why::Bogus,
+        _ => Why::Unreachable,
+    };
     let digest = answer.ok().and_then(|bytes| {
         let digest = digest::digest(&bytes, &asked);
         digest
@@ -199,9 +205,9 @@ fn land(shared: &Shared, hash: u64, query: &upstream::Query, answer: Result<Vec<
             .ok()
     });
     let Some(digest) = digest else {
-        state.cache.fail(&key, bogus, now);
+        state.cache.fail(&key, why, now);
         state.counts.failed += waiters.len() as u64;
-        return from_cache(&mut state, &key, waiters, now);
+        return from_cache(&mut state, &key, waiters, why, now);
     };
     state.cache.insert(&key, &digest, now);
     let mut replies = Vec::with_capacity(waiters.len());
@@ -216,7 +222,8 @@ fn land(shared: &Shared, hash: u64, query: &upstream::Query, answer: Result<Vec<
     replies
 }
 
-fn from_cache(state: &mut State, key: &Key<'_>, waiters: Vec<Waiter>, now: Duration) -> Replies {
+/// `why`: told where nothing is kept, by choice of the owner.
+fn from_cache(state: &mut State, key: &Key<'_>, waiters: Vec<Waiter>, why: Why, now: Duration) -> Replies {
     let hash = state.cache.hash(key);
     let found = state.cache.find(key, hash, now);
     let mut replies = Vec::with_capacity(waiters.len());
@@ -230,8 +237,7 @@ fn from_cache(state: &mut State, key: &Key<'_>, waiters: Vec<Waiter>, now: Durat
             Found::Fresh(at) | Found::Renew(at) | Found::Stale { at, .. } => {
                 state.cache.write(at, &query, now, &waiter.way, &mut out);
             }
-            // Nothing is ever kept, by choice of the owner.
-            Found::Nothing => write_failure(&query, &waiter.way, &mut out),
+            Found::Nothing => write_failure(&query, why, &waiter.way, &mut out),
         }
         replies.push((waiter.to, out));
     }

@@ -245,12 +245,13 @@ impl Cache {
         }
     }
 
-    /// No upstream answered, or (`bogus`) only with a wrong proof. An old answer stays and is not asked for again for a while; else the failure itself is kept.
-    pub fn fail(&mut self, key: &Key<'_>, bogus: bool, now: Duration) {
+    /// No upstream answered ([`Why::Unreachable`]), or only with a wrong proof ([`Why::Bogus`]). An old answer stays and is not
+    /// asked for again for a while; else, or where it may be a lie, the failure itself is kept.
+    pub fn fail(&mut self, key: &Key<'_>, why: Why, now: Duration) {
         let hash = self.hash(key);
         if let Some((_, place)) = self.place(key, hash)
             && !place.failed
-            && !bogus
+            && why != Why::Bogus
             && now < place.stored + Duration::from_secs(place.ttl_secs.into()) + STALE_MAX
         {
             place.recheck = now + RECHECK;
@@ -268,7 +269,7 @@ impl Cache {
             image,
             ttls: Vec::new(),
             ttl_secs: FAILED.as_secs() as u32,
-            why: Some(Why::Unreachable),
+            why: Some(why),
         };
         self.put(key, &digest, now, true);
     }
@@ -340,10 +341,10 @@ fn cost(place: &Place) -> usize {
 }
 
 /// Writes that no upstream answered.
-pub fn write_failure(query: &Query<'_>, way: &Way, out: &mut Vec<u8>) {
+pub fn write_failure(query: &Query<'_>, why: Why, way: &Way, out: &mut Vec<u8>) {
     let rcode = Rcode::ServFail;
     let reply = reply::Reply::begin(query, rcode, false, out);
-    reply.finish(query, rcode, Some(Why::Unreachable), way);
+    reply.finish(query, rcode, Some(why), way);
 }
 
 /// Writes an answer that was just digested.

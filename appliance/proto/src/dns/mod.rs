@@ -74,6 +74,7 @@ pub enum Rcode {
 pub enum Why {
     Stale = 3,
     Forged = 4,
+    Bogus = 6,
     Blocked = 15,
     Filtered = 17,
     Unreachable = 22,

@@ -87,7 +87,7 @@ pub(super) async fn ask(servers: &[Arc<Server>], query: &Query, tasks: &Tasks) -
         }
         None => race.attempts.push(attempt),
     }
-    race.run(deadline).await
+    Box::pin(race.run(deadline)).await
 }
 
 impl<'a> Race<'a> {

@@ -146,8 +146,9 @@ impl Server {
             let sent = self.dress(&question)?;
             let outcome = match transport {
                 Transport::Plain if !by_tcp => self.udp.exchange(&sent).await,
-                Transport::Plain | Transport::Tcp => self.tcp.exchange(&sent).await,
-                _ => self.secure.exchange(&sent).await,
+                // In boxes: nearly all questions go by UDP, and none shall carry the room that the others need.
+                Transport::Plain | Transport::Tcp => Box::pin(self.tcp.exchange(&sent)).await,
+                _ => Box::pin(self.secure.exchange(&sent)).await,
             };
             let known = outcome
                 .as_ref()

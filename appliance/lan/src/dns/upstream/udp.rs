@@ -22,9 +22,12 @@ use tokio::{io::Interest, net::UdpSocket, time::Instant};
 /// Questions per port, and how long a port may wait for the next. More: less work per question under load. Fewer: who wants
 /// to guess has less time.
 const USES_MAX: u8 = 16;
+/// The same while so many ports are open at once that a guesser has to choose among them: opening one costs more than asking.
+const USES_MAX_BUSY: u8 = 64;
+const BUSY: usize = 8;
 const AGE_MAX: Duration = Duration::from_millis(500);
 /// Ports kept open between questions.
-const IDLE_MAX: usize = 32;
+const IDLE_MAX: usize = 128;
 /// Whatever we ask for, some servers send more.
 const DATAGRAM_MAX: usize = 4096;
 
@@ -89,7 +92,7 @@ impl Door {
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
                 Err(err) => return Err(miss(&err)),
             }
-            port.uses = USES_MAX;
+            port.uses = USES_MAX_BUSY;
         }
     }
 
@@ -146,11 +149,17 @@ impl Door {
     }
 
     fn keep(&self, port: Port) {
-        if port.uses < USES_MAX && port.opened.elapsed() < AGE_MAX {
-            let mut idle = self.idle();
-            if idle.len() < IDLE_MAX {
-                idle.push(port);
-            }
+        if port.opened.elapsed() >= AGE_MAX {
+            return;
+        }
+        let mut idle = self.idle();
+        let uses_max = if idle.len() >= BUSY {
+            USES_MAX_BUSY
+        } else {
+            USES_MAX
+        };
+        if port.uses < uses_max && idle.len() < IDLE_MAX {
+            idle.push(port);
         }
     }
 

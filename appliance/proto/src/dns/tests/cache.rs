@@ -35,6 +35,12 @@ fn put(cache: &mut Cache, text: &str, ttl: u32, now: Duration) {
 
 /// What is found, and what goes out.
 fn ask(cache: &mut Cache, packet: &[u8], now: Duration) -> (Found, String) {
+    let (found, out) = bytes(cache, packet, now);
+    let shown = if out.is_empty() { String::new() } else { show(&out) };
+    (found, shown)
+}
+
+fn bytes(cache: &mut Cache, packet: &[u8], now: Duration) -> (Found, Vec<u8>) {
     let query = read(packet);
     let key = key(&query);
     let hash = cache.hash(&key);
@@ -43,8 +49,7 @@ fn ask(cache: &mut Cache, packet: &[u8], now: Duration) -> (Found, String) {
     if let Found::Fresh(at) | Found::Renew(at) | Found::Stale { at, .. } = found {
         cache.write(at, &query, now, &Way::udp(&query), &mut out);
     }
-    let shown = if out.is_empty() { String::new() } else { show(&out) };
-    (found, shown)
+    (found, out)
 }
 
 #[test]
@@ -100,7 +105,7 @@ fn an_old_answer_is_better_than_none() {
     );
     // Nobody answered: it is not asked again for a while.
     let query = read(&packet);
-    cache.fail(&key(&query), false, secs(61));
+    cache.fail(&key(&query), Why::Unreachable, secs(61));
     assert!(matches!(
         ask(&mut cache, &packet, secs(90)).0,
         Found::Stale { ask: false, .. }
@@ -116,11 +121,13 @@ fn an_old_answer_is_better_than_none() {
     ));
     assert_eq!(ask(&mut cache, &packet, last).0, Found::Nothing);
     // An answer whose proof is wrong does not hide behind an old one.
-    cache.fail(&key(&query), true, secs(100));
+    cache.fail(&key(&query), Why::Bogus, secs(100));
     assert_eq!(
         ask(&mut cache, &packet, secs(100)).1,
         "rcode 2 rd ra; opt 1232 6 bytes"
     );
+    let (_, out) = bytes(&mut cache, &packet, secs(100));
+    assert!(out.ends_with(&[0, 15, 0, 2, 0, 6]), "RFC 8914 4.7: DNSSEC bogus");
 }
 
 #[test]
@@ -128,7 +135,7 @@ fn a_failure_is_kept_for_a_moment() {
     let mut cache = Cache::new(10);
     let packet = question("www.example", A);
     let query = read(&packet);
-    cache.fail(&key(&query), false, secs(10));
+    cache.fail(&key(&query), Why::Unreachable, secs(10));
     assert_eq!(ask(&mut cache, &packet, secs(10)).1, "rcode 2 rd ra");
     assert_eq!(ask(&mut cache, &packet, secs(11)).0, Found::Nothing);
     put(&mut cache, "www.example", 60, secs(11));

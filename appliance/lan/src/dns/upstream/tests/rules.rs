@@ -269,6 +269,19 @@ async fn ids_and_ports_tell_nothing() {
     }
 }
 
+/// It is moved and kept for every question under way.
+#[tokio::test]
+async fn a_question_under_way_takes_little_room() {
+    let world = world(&["127.0.0.1:9".into()]);
+    let upstreams = world.upstreams();
+    let asked = query("example.org");
+    let bytes = std::mem::size_of_val(&upstreams.ask(&asked));
+    assert!(bytes <= 1024, "{bytes} bytes");
+    let servers = upstreams.set().servers.clone();
+    let bytes = std::mem::size_of_val(&servers[0].attempt(&asked));
+    assert!(bytes <= 1024, "{bytes} bytes");
+}
+
 #[tokio::test]
 async fn without_upstreams_and_without_a_name_the_error_says_so() {
     let nobody = world(&[]);
