@@ -36,6 +36,7 @@ fn help_man_page_and_completions_speak_of_every_command() {
     for command in [
         "run",
         "web",
+        "lan",
         "fetch",
         "seed",
         "status",
@@ -51,6 +52,9 @@ fn help_man_page_and_completions_speak_of_every_command() {
         "pac",
         "convert",
         "extract-pubkey",
+        "blocklist",
+        "dns-decide",
+        "dhcp-decide",
     ] {
         assert!(done(&[command, "--help"]).contains("Usage"), "{command}");
         assert!(

@@ -20,6 +20,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(2);
 
 #[derive(clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
+// `start` has an `Args` too, and clap names groups after structs.
+#[group(id = "lan_or_instead")]
 pub struct Args {
     #[command(flatten)]
     start: start::Args,
