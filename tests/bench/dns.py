@@ -217,6 +217,9 @@ def latency(port, queries, server, upstream):
     try:
         before = ["chrt", "-f", "5"] if subprocess.run(["chrt", "-f", "5", "true"], capture_output=True).returncode == 0 else []
         text = perf(port, queries, 2, "-q", 50, "-Q", 3000, "-v", before=before)["text"]
+    except subprocess.TimeoutExpired:
+        # Seen once in a hundred runs: dnsperf itself waits for ever. Other repetitions have the figure.
+        return {"p50 us": None, "p99 us": None}
     finally:
         hurry(False, server, upstream)
     times = sorted(float(line.split()[-1]) * 1e6 for line in text.splitlines() if re.match(r"> [A-Z]{3,} .*\d\.\d+$", line))

@@ -26,6 +26,7 @@ mod lan_pages;
 mod lan_resolvers;
 mod lan_rig;
 mod lan_scenarios;
+mod lan_service;
 mod lan_strangers;
 mod lan_unbreakable;
 mod mutable;

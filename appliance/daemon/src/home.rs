@@ -124,13 +124,20 @@ impl Home {
         let whole = tokio::time::timeout(deadline, self.exchange(method, target, body)).await;
         let (status, bytes) = whole
             .map_err(|_| Error::Absent(format!("no answer within {} s", deadline.as_secs())))?
-            .map_err(|err| Error::Absent(format!("{}: {err}", self.socket.display())))?;
+            .map_err(|err| Error::Absent(self.absent(&err)))?;
         if status.is_success() {
             return serde_json::from_slice(&bytes).map_err(|err| Error::Odd(err.to_string()));
         }
         match serde_json::from_slice::<Refused>(&bytes) {
             Ok(refused) if status.is_client_error() => Err(Error::Refused(refused.faults)),
             _ => Err(Error::Odd(format!("it answered {status}"))),
+        }
+    }
+
+    fn absent(&self, err: &io::Error) -> String {
+        match err.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => "it does not run".into(),
+            _ => format!("{}: {err}", self.socket.display()),
         }
     }
 

@@ -33,6 +33,7 @@ pub use self::{compile::compile, suggested::SUGGESTED};
 
 /// Row of the store.
 const SETTING: &str = "blocklists";
+const NO_WEB_ADDRESS: &str = "the address of a list begins with https://";
 /// More lists: more overlap, hardly more names.
 pub const LISTS_MAX: usize = 12;
 /// Longest text of one list; the largest well-known ones have 30 MiB.
@@ -160,12 +161,13 @@ impl Blocklists {
     /// A list from the web, enabled: it is fetched now.
     pub async fn add_url(&self, name: &str, url: &str) -> Result<u32, Error> {
         let url = url.trim();
-        let allowed = guard::allowed_url(url, &self.room.config.policy.for_web())
-            .map_err(|reason| Error::Refused(format!("this address cannot be fetched: {reason}")))?;
+        let allowed =
+            guard::allowed_url(url, &self.room.config.policy.for_web()).map_err(|reason| match reason {
+                guard::Reason::Scheme => Error::Refused(NO_WEB_ADDRESS.into()),
+                reason => Error::Refused(format!("this address cannot be fetched: {reason}")),
+            })?;
         if !matches!(allowed.scheme, Scheme::Http | Scheme::Https) {
-            return Err(Error::Refused(
-                "the address of a list begins with https://".into(),
-            ));
+            return Err(Error::Refused(NO_WEB_ADDRESS.into()));
         }
         let name = name_of(name, &allowed.host.to_string())?;
         self.add(name, Some(url.to_owned()), None).await

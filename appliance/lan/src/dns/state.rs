@@ -323,7 +323,11 @@ impl State {
         match (self.advertise, from.local) {
             (Some(addr), _) => facts.v4 = Some(addr),
             // The address that was asked can certainly be reached.
-            (None, IpAddr::V4(addr)) if !addr.is_broadcast() && !addr.is_multicast() => facts.v4 = Some(addr),
+            (None, IpAddr::V4(addr))
+                if !addr.is_broadcast() && !addr.is_multicast() && !addr.is_unspecified() =>
+            {
+                facts.v4 = Some(addr);
+            }
             _ => {}
         }
         facts

@@ -296,10 +296,17 @@ impl Return {
 
 fn local_of(message: ControlMessageOwned) -> Option<Local> {
     match message {
-        ControlMessageOwned::Ipv4PacketInfo(info) => Some(Local {
-            addr: Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()).into(),
-            index: u32::try_from(info.ipi_ifindex).unwrap_or(0),
-        }),
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            // Of packets that systemd's socket took before we set it up the kernel knows only where they were sent to.
+            let own = match info.ipi_spec_dst.s_addr {
+                0 => info.ipi_addr.s_addr,
+                own => own,
+            };
+            Some(Local {
+                addr: Ipv4Addr::from(own.to_ne_bytes()).into(),
+                index: u32::try_from(info.ipi_ifindex).unwrap_or(0),
+            })
+        }
         ControlMessageOwned::Ipv6PacketInfo(info) => Some(Local {
             addr: Ipv6Addr::from(info.ipi6_addr.s6_addr).into(),
             index: info.ipi6_ifindex,

@@ -87,7 +87,7 @@ impl Typed {
                     let shown: String = one.chars().take(60).collect();
                     wrong(
                         "upstreams",
-                        format!("“{shown}” is no resolver as described below the field."),
+                        format!("“{shown}” is no resolver as described above the field."),
                     );
                 }
                 if listed.is_empty() || listed.len() > UPSTREAMS_MAX {
