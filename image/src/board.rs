@@ -2,32 +2,54 @@
 
 use serde::Deserialize;
 
+use crate::lock::Place;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Board {
-    name: String,
+pub struct Board {
+    pub name: String,
     arch: String,
-    firmware: Firmware,
+    pub firmware: Firmware,
     /// Debian package, `/backports` behind it when the stable one lacks drivers.
     kernel: String,
     /// Below the kernel's own folder; empty when the firmware brings one.
-    device_tree: String,
+    pub device_tree: String,
     memory_mib_min: u64,
-    console: String,
+    pub console: String,
+    /// Needed to find the card, besides those of `image/system.toml`.
+    #[serde(default)]
+    pub initrd_modules: Vec<String>,
+    /// Needed by the running system, likewise.
+    #[serde(default)]
+    pub modules: Vec<String>,
 }
 
-#[derive(Deserialize, PartialEq, Eq)]
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "kebab-case")]
-enum Firmware {
+pub enum Firmware {
     Uefi,
     RpiTryboot,
 }
 
+impl Board {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|err| err.to_string().trim().into())
+    }
+
+    /// Which packages of the lock are its kernel.
+    pub fn kernel_place(&self) -> Place {
+        match self.kernel.ends_with("/backports") {
+            true => Place::KernelBackports,
+            false => Place::Kernel,
+        }
+    }
+}
+
 /// Every fault of one board file.
 pub fn check(text: &str) -> Vec<String> {
-    let board: Board = match toml::from_str(text) {
+    let board = match Board::parse(text) {
         Ok(board) => board,
-        Err(err) => return vec![err.to_string().trim().into()],
+        Err(err) => return vec![err],
     };
     let mut faults = Vec::new();
     if board.name.is_empty() || board.console.is_empty() {
