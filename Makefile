@@ -4,7 +4,10 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/granary
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 DATA ?= $(or $(XDG_DATA_HOME),$(HOME)/.local/share)/granary
 
-.PHONY: run test lint fmt bench image
+# The board of `make image` and `make qemu`: a folder of hw/.
+BOARD ?= qemu-arm64
+
+.PHONY: run test lint fmt bench image qemu test-image
 
 # Release, because its first start is what a newcomer sees, and it is built once.
 run:
@@ -33,5 +36,18 @@ bench:
 	/usr/bin/python3 tests/bench/run.py --binary $(CARGO_TARGET_DIR)/release/granary \
 	    --store-bench $(CARGO_TARGET_DIR)/release/examples/bench
 
+# The card of a board, to be written to a card or a disk. Everything comes from this tree and Debian's archive.
 image:
-	cargo image check
+	@tests/setup.sh image
+	cargo image build --board $(BOARD)
+
+# Starts it here; its ports are printed. What it writes is forgotten. Ctrl-A X ends it.
+qemu:
+	cargo image qemu --board $(BOARD)
+
+# As root: the card on a LAN made of network namespaces.
+test-image:
+	@tests/setup.sh image
+	cargo image build --board qemu-arm64
+	cargo build --locked -p granary-tests --bin boot
+	$(CARGO_TARGET_DIR)/debug/boot

@@ -2,6 +2,7 @@
 # Installs what is missing on a Debian machine. Says nothing and does nothing when all is there.
 # Usage: tests/setup.sh         what the tests need: compiler, foreign clients, a browser, npm modules in the cache folder
 #        tests/setup.sh build   what building needs: a C compiler and Rust
+#        tests/setup.sh image   what building and starting a card needs: a cross compiler, tools for file systems, QEMU
 set -euo pipefail
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/granary"
 mkdir -p "$cache"
@@ -22,7 +23,32 @@ if [ "$(printf '%s\n%s\n' "$least" "${found:-0}" | sort -V | head -n 1)" != "$le
     missing+=(rustc-web cargo-web)
 fi
 
-if [ "${1:-}" != build ]; then
+# The card: Debian's Rust with the library of the boards, a C compiler for them, and what makes file systems without mounting.
+if [ "${1:-}" = image ]; then
+need aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+[ -e /usr/aarch64-linux-gnu/include/stdio.h ] || missing+=(libc6-dev-arm64-cross)
+need sfdisk fdisk
+need depmod kmod
+need mkfs.vfat dosfstools
+need mcopy mtools
+need mke2fs e2fsprogs
+need mksquashfs squashfs-tools
+need zstd zstd
+need xz xz-utils
+need busybox busybox
+need qemu-system-aarch64 qemu-system-arm
+[ -e /usr/share/qemu-efi-aarch64/QEMU_EFI.fd ] || missing+=(qemu-efi-aarch64)
+[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
+need ip iproute2
+need nft nftables
+need dnsmasq dnsmasq-base
+if [ ! -d /usr/lib/rustlib/aarch64-unknown-linux-gnu ]; then
+    missing+=(rustc-web cargo-web libstd-rust-web-dev:arm64)
+    dpkg --print-foreign-architectures | grep -qx arm64 || foreign=arm64
+fi
+fi
+
+if [ "${1:-}" = "" ]; then
 need transmission-daemon transmission-daemon
 need transmission-create transmission-cli
 need qbittorrent-nox qbittorrent-nox
@@ -61,6 +87,11 @@ need busybox busybox
 need dhclient isc-dhcp-client
 need dhcpcd dhcpcd-base
 need dig bind9-dnsutils
+# Tests of the card's data and of its file systems.
+need sfdisk fdisk
+need mkfs.vfat dosfstools
+need mcopy mtools
+need mke2fs e2fsprogs
 [ -x /lib/systemd/systemd-resolved ] || missing+=(systemd-resolved)
 compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || missing+=(libfaketime)
 /usr/bin/python3 -c 'import libtorrent' 2>/dev/null || missing+=(python3-libtorrent)
@@ -69,6 +100,7 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing: ${missing[*]}"
     sudo=""; [ "$(id -u)" = 0 ] || sudo=sudo
+    [ -z "${foreign:-}" ] || $sudo dpkg --add-architecture "$foreign"
     $sudo apt-get update -qq
     DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     # The package systemd-resolved takes the machine's resolver over, also where no systemd runs to start it.
@@ -79,7 +111,7 @@ if [ ${#missing[@]} -gt 0 ]; then
     fi
 fi
 
-[ "${1:-}" = build ] && exit 0
+[ "${1:-}" = "" ] || exit 0
 
 # webtorrent, bittorrent-dht, axe-core (which checks that everybody can read our pages) and pac-resolver with its engine are not in
 # Debian. Install scripts stay off: they would fetch binaries.

@@ -61,9 +61,12 @@ impl Archive {
     /// Fetches the lists and checks their signatures.
     pub fn refresh(&self) -> Result<()> {
         if !Path::new(KEYRING).exists() {
-            bail!("{KEYRING} is missing, and without it nothing can be trusted: install debian-archive-keyring");
+            bail!(
+                "{KEYRING} is missing, and without it nothing can be trusted: install debian-archive-keyring"
+            );
         }
-        run(self.apt("apt-get").args(["--error-on=any", "update"])).context("fetch the lists of the archive")?;
+        run(self.apt("apt-get").args(["--error-on=any", "update"]))
+            .context("fetch the lists of the archive")?;
         Ok(())
     }
 
@@ -111,7 +114,10 @@ impl Archive {
     }
 
     /// The files of these packages, each with the checksum of the lock.
-    pub fn fetch<'a>(&self, packages: impl Iterator<Item = &'a Package>) -> Result<BTreeMap<String, PathBuf>> {
+    pub fn fetch<'a>(
+        &self,
+        packages: impl Iterator<Item = &'a Package>,
+    ) -> Result<BTreeMap<String, PathBuf>> {
         let packages: Vec<_> = packages.collect();
         let missing = self.missing(&packages)?;
         if !missing.is_empty() {
@@ -146,7 +152,9 @@ impl Archive {
     fn file(&self, package: &Package) -> Result<PathBuf> {
         for entry in fs::read_dir(&self.debs)? {
             let entry = entry?;
-            if package.file_is(&entry.file_name().to_string_lossy()) && entry.metadata()?.len() == package.size {
+            if package.file_is(&entry.file_name().to_string_lossy())
+                && entry.metadata()?.len() == package.size
+            {
                 return Ok(entry.path());
             }
         }
@@ -250,7 +258,10 @@ mod tests {
     #[test]
     fn what_apt_would_install_is_read() {
         let line = "Inst libcap2 (1:2.75-10+deb13u1 Debian:13.7/stable [arm64]) []";
-        assert_eq!(planned(line), Some(("libcap2".into(), "1:2.75-10+deb13u1".into())));
+        assert_eq!(
+            planned(line),
+            Some(("libcap2".into(), "1:2.75-10+deb13u1".into()))
+        );
         let line = "Inst dash:arm64 [0.5] (0.6-1 Debian:13.7/stable [arm64])";
         assert_eq!(planned(line), Some(("dash".into(), "0.6-1".into())));
         assert_eq!(planned("Conf libcap2 (1:2.75-10 Debian [arm64])"), None);

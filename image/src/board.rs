@@ -16,6 +16,18 @@ pub struct Board {
     pub device_tree: String,
     memory_mib_min: u64,
     pub console: String,
+    /// An old partition table beside the GPT, for a ROM that knows no other.
+    #[serde(default)]
+    pub hybrid_mbr: bool,
+    /// Raspberry Pi firmware on the first partition.
+    #[serde(default)]
+    pub first_files: Vec<String>,
+    /// Raspberry Pi firmware of each slot.
+    #[serde(default)]
+    pub boot_files: Vec<String>,
+    /// Lines of `config.txt`.
+    #[serde(default)]
+    pub config: Vec<String>,
     /// Needed to find the card, besides those of `image/system.toml`.
     #[serde(default)]
     pub initrd_modules: Vec<String>,
@@ -63,6 +75,13 @@ pub fn check(text: &str) -> Vec<String> {
     }
     if board.firmware == Firmware::RpiTryboot && !board.device_tree.ends_with(".dtb") {
         faults.push("a Raspberry Pi needs its device tree named".into());
+    }
+    let pi_only = !board.boot_files.is_empty() || !board.first_files.is_empty() || !board.config.is_empty();
+    if board.firmware == Firmware::Uefi && pi_only {
+        faults.push("files of the Raspberry Pi are of no use to UEFI".into());
+    }
+    if board.initrd_modules.is_empty() || board.modules.is_empty() {
+        faults.push("no board finds its card and its network without modules".into());
     }
     // The idle system takes about 60 MiB, Granary up to 128; below this there is no room for a page cache.
     if board.memory_mib_min < 512 {

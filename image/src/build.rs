@@ -11,10 +11,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::{
     apt::{Archive, Suite},
     board::{Board, Firmware},
-    disk,
-    fat::Fat,
-    grub, initrd,
+    boot, disk, initrd,
     layout::{Kind, Layout},
+    libraries,
     lock::{Lock, Place},
     modules::{self, Index},
     root,
@@ -90,10 +89,14 @@ pub fn build(plan: &Plan) -> Result<Results> {
     let folder = work.join("root");
     root::unpack(&folder, &debs)?;
     root::furnish(&folder, &system.trim, &plan.tree.join("overlay"), &plan.binary)?;
-    fs::write(folder.join("usr/lib/granary/release"), release(plan, &board, epoch))?;
+    fs::write(
+        folder.join("usr/lib/granary/release"),
+        release(plan, &board, &layout, epoch),
+    )?;
     fs::write(folder.join("usr/lib/granary/packages"), bill(&lock, &board))?;
     install_modules(&kernel, &folder, &system, &board)?;
     units::enable(&folder)?;
+    libraries::check(&folder)?;
     fs::write(&results.contents, root::contents(&folder)?)?;
 
     say("squashfs");
@@ -110,21 +113,25 @@ pub fn build(plan: &Plan) -> Result<Results> {
         &names,
     )?;
     compress_kernel(&kernel, &results.kernel)?;
-    let boot = BootFiles {
+    let sources = boot::Sources {
         board: &board,
         layout: &layout,
         tools: &unpacked,
-        results: &results,
+        kernel: &kernel.folder,
+        kernel_image: kernel.image(),
+        kernel_compressed: &results.kernel,
+        initrd: &results.initrd,
     };
-    let parts = partitions(&work, &boot, epoch)?;
-    disk::write(&results.card, &layout, &parts)?;
+    let parts = partitions(&work, &sources, &results.squashfs, epoch)?;
+    disk::write(&results.card, &layout, &parts, board.hybrid_mbr)?;
     fs::remove_dir_all(&work)?;
     Ok(results)
 }
 
 pub fn board(tree: &Path, name: &str) -> Result<Board> {
     let path = tree.join("hw").join(name).join("board.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("there is no board {name}: read {}", path.display()))?;
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("there is no board {name}: read {}", path.display()))?;
     Board::parse(&text).map_err(|fault| anyhow!("hw/{name}/board.toml: {fault}"))
 }
 
@@ -135,7 +142,9 @@ fn archive(plan: &Plan, system: &System, backports: bool) -> Result<Archive> {
         backports,
         mirror: plan.mirror.as_deref(),
     };
-    let folder = plan.cache.join(if backports { "archive-backports" } else { "archive" });
+    let folder = plan
+        .cache
+        .join(if backports { "archive-backports" } else { "archive" });
     Archive::open(&folder, &suite)
 }
 
@@ -153,7 +162,10 @@ impl Kernel {
 fn kernel(cache: &Path, archive: &Archive, lock: &Lock, board: &Board) -> Result<Kernel> {
     let place = board.kernel_place();
     let Some(package) = lock.of(place).next() else {
-        bail!("image/system.lock has no kernel for {}: run `cargo image lock`", board.name);
+        bail!(
+            "image/system.lock has no kernel for {}: run `cargo image lock`",
+            board.name
+        );
     };
     let folder = cache.join(format!("kernel-{}", package.version.replace([':', '~'], "-")));
     if !folder.exists() {
@@ -191,7 +203,10 @@ fn install_modules(kernel: &Kernel, root: &Path, system: &System, board: &Board)
     for name in ["modules.builtin", "modules.builtin.modinfo", "modules.order"] {
         fs::copy(kernel.modules().join(name), to.join(name)).with_context(|| format!("copy {name}"))?;
     }
-    run(command("depmod").arg("-b").arg(root.join("usr")).arg(&kernel.version))?;
+    run(command("depmod")
+        .arg("-b")
+        .arg(root.join("usr"))
+        .arg(&kernel.version))?;
     Ok(())
 }
 
@@ -222,67 +237,40 @@ fn compress_kernel(kernel: &Kernel, to: &Path) -> Result<()> {
     Ok(())
 }
 
-struct BootFiles<'a> {
-    board: &'a Board,
-    layout: &'a Layout,
-    tools: &'a Path,
-    results: &'a Results,
-}
-
-/// A file for every partition, both slots with the same in them.
-fn partitions(work: &Path, boot: &BootFiles, epoch: u64) -> Result<BTreeMap<String, PathBuf>> {
+/// A file for every partition.
+fn partitions(
+    work: &Path,
+    sources: &boot::Sources,
+    squashfs: &Path,
+    epoch: u64,
+) -> Result<BTreeMap<String, PathBuf>> {
     let mut parts = BTreeMap::new();
-    for (number, part) in (1u32..).zip(&boot.layout.partitions) {
-        let file = work.join(format!("{}.part", part.name));
-        match part.kind {
-            Kind::Esp => esp(boot, number, part.size_mib)?.write(&file, work, epoch)?,
-            Kind::Boot => slot(boot, number, &part.name, part.size_mib)?.write(&file, work, epoch)?,
-            Kind::Data => disk::data(&file, boot.layout, epoch)?,
-            Kind::Root => {
-                parts.insert(part.name.clone(), boot.results.squashfs.clone());
-                continue;
-            }
+    for (number, part) in (1u32..).zip(&sources.layout.partitions) {
+        let mut file = work.join(format!("{}.part", part.name));
+        match (part.kind, sources.fat(number, part)?) {
+            (_, Some(fat)) => fat.write(&file, work, epoch)?,
+            (Kind::Data, None) => disk::data(&file, sources.layout, epoch)?,
+            // Both slots of a fresh card hold the same system.
+            (_, None) => file = squashfs.into(),
         }
         parts.insert(part.name.clone(), file);
     }
     Ok(parts)
 }
 
-fn esp(boot: &BootFiles, number: u32, size_mib: u64) -> Result<Fat> {
-    let mut fat = Fat::new("GRANARY", SERIAL + number, size_mib);
-    match boot.board.firmware {
-        Firmware::Uefi => {
-            let loader = boot.tools.join("usr/lib/grub/arm64-efi-signed/grubaa64.efi.signed");
-            let bytes = fs::read(&loader).with_context(|| format!("read {}", loader.display()))?;
-            fat.put("EFI/BOOT/BOOTAA64.EFI", bytes);
-            fat.put("EFI/debian/grub.cfg", grub::config(boot.layout, boot.board));
-            fat.put("EFI/debian/grubenv", grub::environment());
-        }
-        Firmware::RpiTryboot => bail!("cards for boards of this kind are not built yet"),
-    }
-    Ok(fat)
-}
-
-fn slot(boot: &BootFiles, number: u32, name: &str, size_mib: u64) -> Result<Fat> {
-    let mut fat = Fat::new(&name.to_uppercase(), SERIAL + number, size_mib);
-    let read = |path: &Path| fs::read(path).with_context(|| format!("read {}", path.display()));
-    fat.put("vmlinuz", read(&boot.results.kernel)?);
-    fat.put("initrd", read(&boot.results.initrd)?);
-    Ok(fat)
-}
-
-/// "GR" and the number of the partition: what FAT calls a serial.
-const SERIAL: u32 = 0x4752_0000;
-
-fn release(plan: &Plan, board: &Board, epoch: u64) -> String {
+/// Shell reads it too.
+fn release(plan: &Plan, board: &Board, layout: &Layout, epoch: u64) -> String {
     let firmware = match board.firmware {
         Firmware::Uefi => "uefi",
         Firmware::RpiTryboot => "rpi-tryboot",
     };
-    let version = env!("CARGO_PKG_VERSION");
+    let number = |name: &str| layout.number(name).unwrap_or_default();
     format!(
-        "version={version}\nboard={}\nfirmware={firmware}\nepoch={epoch}\n",
-        plan.board
+        "version={}\nboard={}\nfirmware={firmware}\nboot_a={}\nboot_b={}\nepoch={epoch}\n",
+        env!("CARGO_PKG_VERSION"),
+        plan.board,
+        number("boot-a"),
+        number("boot-b"),
     )
 }
 

@@ -36,9 +36,7 @@ impl Cpio {
         let size = u32::try_from(bytes.len()).expect("a file of the initramfs is far below 4 GiB");
         let name = u32::try_from(path.len() + 1).expect("a path is short");
         // inode, mode, uid, gid, links, date, size, four device numbers, length of the name, checksum
-        let fields = [
-            self.inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name, 0,
-        ];
+        let fields = [self.inode, mode, 0, 0, links, 0, size, 0, 0, 0, 0, name, 0];
         self.bytes.extend(b"070701");
         for field in fields {
             self.bytes.extend(format!("{field:08X}").bytes());
@@ -85,7 +83,10 @@ mod tests {
         drop(stdin);
         let output = child.wait_with_output().expect("it ends");
         let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains("bin/busybox") && text.contains("-rwxr-xr-x"), "{text}");
+        assert!(
+            text.contains("bin/busybox") && text.contains("-rwxr-xr-x"),
+            "{text}"
+        );
         assert!(text.contains("bin/sh"), "{text}");
         assert_eq!(text.lines().count(), 3, "{text}");
     }

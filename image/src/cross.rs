@@ -44,7 +44,15 @@ pub fn build(tree: &Path, target_dir: &Path, given: Option<Compiler>) -> Result<
         Compiler::Cross => with_cross(tree),
     };
     command
-        .args(["build", "--release", "--locked", "--package", "granary", "--target", TARGET])
+        .args([
+            "build",
+            "--release",
+            "--locked",
+            "--package",
+            "granary",
+            "--target",
+            TARGET,
+        ])
         .arg("--target-dir")
         .arg(target_dir)
         .current_dir(tree)

@@ -49,7 +49,7 @@ fn kind(kind: Kind) -> &'static str {
 }
 
 /// Writes the card; `parts` are files by partition name.
-pub fn write(card: &Path, layout: &Layout, parts: &BTreeMap<String, PathBuf>) -> Result<()> {
+pub fn write(card: &Path, layout: &Layout, parts: &BTreeMap<String, PathBuf>, hybrid: bool) -> Result<()> {
     let mut file = File::options()
         .read(true)
         .write(true)
@@ -59,7 +59,9 @@ pub fn write(card: &Path, layout: &Layout, parts: &BTreeMap<String, PathBuf>) ->
         .with_context(|| format!("create {}", card.display()))?;
     file.set_len(layout.card_mib() * MIB)?;
     let mut sfdisk = command("sfdisk");
-    sfdisk.args(["--quiet", "--no-reread", "--no-tell-kernel"]).arg(card);
+    sfdisk
+        .args(["--quiet", "--no-reread", "--no-tell-kernel"])
+        .arg(card);
     feed(&mut sfdisk, &table(layout))?;
     for (start, part) in layout.places() {
         let source = parts
@@ -76,8 +78,33 @@ pub fn write(card: &Path, layout: &Layout, parts: &BTreeMap<String, PathBuf>) ->
         }
         place(&mut file, start * MIB, source)?;
     }
+    if hybrid {
+        file.seek(SeekFrom::Start(ENTRIES))?;
+        file.write_all(&hybrid_entries(layout)?)?;
+    }
     file.sync_all()?;
     Ok(())
+}
+
+/// Where the old table's entries lie in the first sector.
+const ENTRIES: u64 = 446;
+
+/// The first partition as FAT for a ROM that reads nothing else, behind the entry by which everybody else knows the GPT: it must
+/// begin at sector 1, or Linux takes the table for an old one.
+fn hybrid_entries(layout: &Layout) -> Result<[u8; 32]> {
+    let (start_mib, first) = layout.places().next().context("the layout has no partition")?;
+    let start = u32::try_from(start_mib * 2048)?;
+    let length = u32::try_from(first.size_mib * 2048)?;
+    let mut entries = [0; 32];
+    for (entry, kind, start, length) in [(0, 0xee, 1, start - 1), (16, 0x0c, start, length)] {
+        // Cylinders, heads and sectors: "see below", for disks of any size.
+        entries[entry + 1..entry + 4].copy_from_slice(&[0xfe, 0xff, 0xff]);
+        entries[entry + 4] = kind;
+        entries[entry + 5..entry + 8].copy_from_slice(&[0xfe, 0xff, 0xff]);
+        entries[entry + 8..entry + 12].copy_from_slice(&start.to_le_bytes());
+        entries[entry + 12..entry + 16].copy_from_slice(&length.to_le_bytes());
+    }
+    Ok(entries)
 }
 
 /// Copies a file to its place; blocks of zeros are left out.
@@ -117,7 +144,10 @@ fn feed(command: &mut std::process::Command, text: &str) -> Result<()> {
     }
     let output = child.wait_with_output()?;
     if !output.status.success() {
-        bail!("write the partition table: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "write the partition table: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(())
 }
@@ -162,12 +192,14 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let layout = Layout::parse(LAYOUT).expect("it is ours");
         let card = dir.path().join("card");
-        write(&card, &layout, &parts(dir.path(), &layout)).expect("written");
+        write(&card, &layout, &parts(dir.path(), &layout), false).expect("written");
         let said = crate::run::text(command("sfdisk").arg("--verify").arg(&card)).expect("sfdisk is there");
         assert!(said.contains("No errors detected"), "{said}");
         let dump = crate::run::text(command("sfdisk").arg("--dump").arg(&card)).expect("sfdisk is there");
         for (start, part) in layout.places() {
-            let line = dump.lines().find(|line| line.contains(&format!("name=\"{}\"", part.name)));
+            let line = dump
+                .lines()
+                .find(|line| line.contains(&format!("name=\"{}\"", part.name)));
             let line = line.unwrap_or_else(|| panic!("{} is not in {dump}", part.name));
             assert!(line.contains(&format!("start={:>12}", start * 2048)), "{line}");
             let mut file = File::open(&card).expect("there");
@@ -175,6 +207,38 @@ mod tests {
             let mut bytes = vec![0; 8 + part.name.len()];
             file.read_exact(&mut bytes).expect("inside");
             assert_eq!(String::from_utf8_lossy(&bytes), format!("this is {}", part.name));
+        }
+    }
+
+    #[test]
+    fn a_hybrid_card_shows_its_first_partition_to_both_kinds_of_readers() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let layout = Layout::parse(LAYOUT).expect("it is ours");
+        let card = dir.path().join("card");
+        write(&card, &layout, &parts(dir.path(), &layout), true).expect("written");
+        let dump = |table: &str| {
+            let mut sfdisk = command("sfdisk");
+            let text = crate::run::text(sfdisk.args(["--dump", "--label-nested", table]).arg(&card));
+            text.expect("sfdisk is there")
+        };
+        let mbr = dump("dos");
+        assert!(
+            mbr.contains("start=           1") && mbr.contains("type=ee"),
+            "{mbr}"
+        );
+        assert!(
+            mbr.contains("start=        2048") && mbr.contains("type=c"),
+            "{mbr}"
+        );
+        let gpt = crate::run::text(
+            command("sfdisk")
+                .arg("--dump")
+                .arg("--label")
+                .arg("gpt")
+                .arg(&card),
+        );
+        if let Ok(gpt) = gpt {
+            assert!(gpt.contains("root-a"), "{gpt}");
         }
     }
 

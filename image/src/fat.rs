@@ -37,7 +37,6 @@ impl Fat {
         self.files.push((path.into(), bytes.into()));
     }
 
-
     /// Writes the file system to `image`; `scratch` is a folder of ours.
     pub fn write(&self, image: &Path, scratch: &Path, epoch: u64) -> Result<()> {
         let bytes: usize = self.files.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -66,8 +65,11 @@ impl Fat {
                 .write(true)
                 .open(&local)?
                 .set_modified(UNIX_EPOCH + Duration::from_secs(epoch))?;
-            run(mtools("mcopy", image, epoch).arg("-m").arg(&local).arg(format!("::/{path}")))
-                .with_context(|| format!("put {path} on {}", self.label))?;
+            run(mtools("mcopy", image, epoch)
+                .arg("-m")
+                .arg(&local)
+                .arg(format!("::/{path}")))
+            .with_context(|| format!("put {path} on {}", self.label))?;
             fs::remove_file(&local)?;
         }
         Ok(())
@@ -122,7 +124,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let mut fat = Fat::new("BOOT-A", 7, 33);
         fat.put("vmlinuz", vec![0; 30 << 20]);
-        let err = fat.write(&dir.path().join("x"), dir.path(), 1).expect_err("too much");
+        let err = fat
+            .write(&dir.path().join("x"), dir.path(), 1)
+            .expect_err("too much");
         assert!(err.to_string().contains("do not fit"), "{err}");
     }
 }

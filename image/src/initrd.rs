@@ -13,7 +13,14 @@ use crate::{
 const FOLDERS: &[&str] = &["bin", "dev", "modules", "new", "proc", "sys"];
 
 /// Writes it to `to`, compressed. `kernel` is the folder with the kernel's modules, `names` what is to be loaded.
-pub fn write(to: &Path, init: &Path, busybox: &Path, kernel: &Path, index: &Index, names: &[String]) -> Result<()> {
+pub fn write(
+    to: &Path,
+    init: &Path,
+    busybox: &Path,
+    kernel: &Path,
+    index: &Index,
+    names: &[String],
+) -> Result<()> {
     let paths = index.closure(names)?;
     let scratch = to.with_extension("modules");
     modules::copy(kernel, &paths, |path| scratch.join(file_of(path)))?;

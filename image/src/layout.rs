@@ -53,7 +53,10 @@ impl Layout {
 
     /// Number in the table, from 1, of the partition of this name.
     pub fn number(&self, name: &str) -> Option<usize> {
-        self.partitions.iter().position(|part| part.name == name).map(|at| at + 1)
+        self.partitions
+            .iter()
+            .position(|part| part.name == name)
+            .map(|at| at + 1)
     }
 
     /// Partitions with the MiB at which each starts.
@@ -95,7 +98,10 @@ pub fn check(text: &str) -> Vec<String> {
             fault(format!("the name or id of {} is there twice", part.name));
         }
         if !is_id(&part.id) || !is_id(&layout.disk.id) {
-            fault(format!("{}: its id or the disk's is no UUID in small letters", part.name));
+            fault(format!(
+                "{}: its id or the disk's is no UUID in small letters",
+                part.name
+            ));
         }
         let fs: &[&str] = match part.kind {
             Kind::Esp | Kind::Boot => &["vfat"],
@@ -129,10 +135,13 @@ pub fn check(text: &str) -> Vec<String> {
 fn is_id(id: &str) -> bool {
     let dashes = [8, 13, 18, 23];
     id.len() == 36
-        && id.bytes().enumerate().all(|(at, byte)| match dashes.contains(&at) {
-            true => byte == b'-',
-            false => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
-        })
+        && id
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| match dashes.contains(&at) {
+                true => byte == b'-',
+                false => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+            })
 }
 
 /// Two slots of the same, and one data partition that grows and therefore comes last.

@@ -34,7 +34,8 @@ pub enum Place {
     Tool,
 }
 
-const HEAD: &str = "# Written by `cargo image lock` from Debian's signed archive; the rules stand in image/system.toml.
+const HEAD: &str =
+    "# Written by `cargo image lock` from Debian's signed archive; the rules stand in image/system.toml.
 # place name version size sha256
 ";
 

@@ -3,10 +3,12 @@
 //! daemon does.
 //!
 //! Reading order: this file, `build` (the walk), `layout`, `board`, `system` and `lock` (the data), `apt`, `root`, `units`,
-//! `modules`, `initrd`, `cpio`, `grub`, `fat`, `disk`, `cross`, `qemu`, `run`.
+//! `libraries`,
+//! `modules`, `initrd`, `cpio`, `boot`, `grub`, `rpi`, `fat`, `disk`, `cross`, `qemu`, `run`.
 
 mod apt;
 mod board;
+mod boot;
 mod build;
 mod cpio;
 mod cross;
@@ -15,10 +17,14 @@ mod fat;
 mod grub;
 mod initrd;
 mod layout;
+mod libraries;
 mod lock;
 mod modules;
+#[cfg(test)]
+mod overlay_tests;
 mod qemu;
 mod root;
+mod rpi;
 mod run;
 mod system;
 mod units;
@@ -197,7 +203,9 @@ fn report(results: &build::Results) -> Result<()> {
 fn target_folder() -> Result<PathBuf> {
     let program = std::env::current_exe().context("find this program")?;
     let target = program.parent().and_then(Path::parent);
-    Ok(target.context("this program lies in no target folder: use --cache")?.into())
+    Ok(target
+        .context("this program lies in no target folder: use --cache")?
+        .into())
 }
 
 /// What was checked, in words, and every fault found.

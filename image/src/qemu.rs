@@ -15,7 +15,12 @@ const QEMU: &str = "qemu-system-aarch64";
 /// UEFI for the emulated machine (package qemu-efi-aarch64).
 const FIRMWARE: &str = "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd";
 /// Port here, port of the card, protocol.
-const FORWARDS: &[(u16, u16, &str)] = &[(42180, 80, "tcp"), (42128, 3128, "tcp"), (42153, 53, "udp"), (42153, 53, "tcp")];
+const FORWARDS: &[(u16, u16, &str)] = &[
+    (42180, 80, "tcp"),
+    (42128, 3128, "tcp"),
+    (42153, 53, "udp"),
+    (42153, 53, "tcp"),
+];
 
 pub struct Machine {
     /// Past firmware and GRUB, which take half of the time.
@@ -32,31 +37,54 @@ pub struct Machine {
 pub fn start(machine: &Machine, board: &Board, results: &Results) -> Result<()> {
     let card = machine.card.as_deref().unwrap_or(&results.card);
     if !card.exists() {
-        bail!("{} is not there: build it with `cargo image build`", card.display());
+        bail!(
+            "{} is not there: build it with `cargo image build`",
+            card.display()
+        );
     }
     if !machine.direct && fs::metadata(FIRMWARE).is_err() {
-        bail!("{FIRMWARE} is not there: `tests/setup.sh image` installs it. `--direct` starts the kernel without it");
+        bail!(
+            "{FIRMWARE} is not there: `tests/setup.sh image` installs it. `--direct` starts the kernel without it"
+        );
     }
     if machine.tap.is_none() {
         for (here, there, protocol) in FORWARDS {
             eprintln!("image: 127.0.0.1:{here} is the card's port {there} ({protocol})");
         }
     }
-    let err = Command::new(QEMU).args(arguments(machine, board, results, card)).exec();
+    let err = Command::new(QEMU)
+        .args(arguments(machine, board, results, card))
+        .exec();
     Err(err).with_context(|| format!("start {QEMU} (tests/setup.sh image installs it)"))
 }
 
 fn arguments(machine: &Machine, board: &Board, results: &Results, card: &Path) -> Vec<String> {
     let memory = machine.memory_mib.to_string();
-    let mut words: Vec<String> = ["-M", "virt", "-cpu", "cortex-a72", "-smp", "2", "-m", &memory, "-nographic", "-no-reboot"]
-        .map(String::from)
-        .into();
+    let mut words: Vec<String> = [
+        "-M",
+        "virt",
+        "-cpu",
+        "cortex-a72",
+        "-smp",
+        "2",
+        "-m",
+        &memory,
+        "-nographic",
+        "-no-reboot",
+    ]
+    .map(String::from)
+    .into();
     let mut add = |pair: &[String]| words.extend_from_slice(pair);
     if machine.direct {
         let slot = machine.slot;
         let line = grub::command_line(board, &slot.to_string(), &slot.to_ascii_uppercase().to_string());
         let path = |path: &Path| path.display().to_string();
-        add(&["-kernel".into(), path(&results.kernel), "-initrd".into(), path(&results.initrd)]);
+        add(&[
+            "-kernel".into(),
+            path(&results.kernel),
+            "-initrd".into(),
+            path(&results.initrd),
+        ]);
         add(&["-append".into(), line]);
     } else {
         add(&["-bios".into(), FIRMWARE.into()]);
@@ -65,7 +93,10 @@ fn arguments(machine: &Machine, board: &Board, results: &Results, card: &Path) -
     let snapshot = if machine.card.is_some() { "off" } else { "on" };
     add(&[
         "-drive".into(),
-        format!("if=none,id=card,file={},format=raw,cache=writeback,snapshot={snapshot}", card.display()),
+        format!(
+            "if=none,id=card,file={},format=raw,cache=writeback,snapshot={snapshot}",
+            card.display()
+        ),
         "-device".into(),
         "virtio-blk-pci,drive=card".into(),
         "-device".into(),
@@ -109,7 +140,10 @@ mod tests {
             slot: 'a',
         };
         let text = words(&machine);
-        assert!(text.contains("granary-qemu-arm64.img,format=raw,cache=writeback,snapshot=on"), "{text}");
+        assert!(
+            text.contains("granary-qemu-arm64.img,format=raw,cache=writeback,snapshot=on"),
+            "{text}"
+        );
         assert!(text.contains("hostfwd=tcp:127.0.0.1:42180-:80"), "{text}");
     }
 
@@ -123,7 +157,13 @@ mod tests {
             slot: 'b',
         };
         let text = words(&machine);
-        assert!(text.contains("granary.slot=b rauc.slot=B console=ttyAMA0"), "{text}");
-        assert!(text.contains("ifname=tap0") && text.contains("snapshot=off"), "{text}");
+        assert!(
+            text.contains("granary.slot=b rauc.slot=B console=ttyAMA0"),
+            "{text}"
+        );
+        assert!(
+            text.contains("ifname=tap0") && text.contains("snapshot=off"),
+            "{text}"
+        );
     }
 }

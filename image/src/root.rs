@@ -126,7 +126,11 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         } else {
             fs::copy(&path, &target).with_context(|| format!("copy {}", path.display()))?;
             // Of a file's mode only "may be run" is the tree's; the rest depends on who checked it out.
-            let mode = if facts.permissions().mode() & 0o100 != 0 { 0o755 } else { 0o644 };
+            let mode = if facts.permissions().mode() & 0o100 != 0 {
+                0o755
+            } else {
+                0o644
+            };
             fs::set_permissions(&target, Permissions::from_mode(mode))?;
         }
     }
@@ -151,7 +155,6 @@ fn plain_rights(root: &Path) -> Result<()> {
             fs::set_permissions(&path, Permissions::from_mode(plain))?;
         }
     }
-    // /tmp is a tmpfs, and until it is mounted nobody may write there.
     Ok(())
 }
 
@@ -176,6 +179,15 @@ pub fn contents(root: &Path) -> Result<String> {
     }
     lines.sort();
     Ok(lines.join("\n") + "\n")
+}
+
+/// Everything below that is no folder.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let all = walk(folder)?;
+    Ok(all
+        .into_iter()
+        .filter(|path| path.is_symlink() || !path.is_dir())
+        .collect())
 }
 
 /// Everything below, folders before what is in them.

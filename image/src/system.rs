@@ -69,13 +69,23 @@ fn covers(pattern: &str, path: &str) -> bool {
         .all(|part| names.next().is_some_and(|name| fits(part, name)))
 }
 
+/// The pieces between the stars follow each other; the first begins the name and the last ends it.
 fn fits(part: &str, name: &str) -> bool {
-    match part.split_once('*') {
-        None => part == name,
-        Some((before, after)) => {
-            name.len() >= before.len() + after.len() && name.starts_with(before) && name.ends_with(after)
+    let Some((first, rest)) = part.split_once('*') else {
+        return part == name;
+    };
+    let Some(mut left) = name.strip_prefix(first) else {
+        return false;
+    };
+    let mut pieces: Vec<&str> = rest.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        match left.find(piece) {
+            Some(at) => left = &left[at + piece.len()..],
+            None => return false,
         }
     }
+    left.ends_with(last)
 }
 
 #[cfg(test)]
@@ -91,13 +101,27 @@ mod tests {
     #[test]
     fn a_pattern_takes_what_it_names_and_everything_below() {
         let trim = Trim {
-            paths: vec!["usr/share/doc".into(), "etc/rc*.d".into()],
+            paths: ["usr/share/doc", "etc/rc*.d", "units/*getty*"]
+                .map(String::from)
+                .into(),
             keep: vec!["usr/share/doc/*/copyright".into()],
         };
-        for path in ["usr/share/doc", "usr/share/doc/dash/changelog", "etc/rc2.d/S01x"] {
+        for path in [
+            "usr/share/doc",
+            "usr/share/doc/dash/changelog",
+            "etc/rc2.d/S01x",
+            "units/serial-getty@.service",
+        ] {
             assert!(trim.takes(path), "{path}");
         }
-        for path in ["usr/share/docs", "usr/share/doc/dash/copyright", "usr/share", "etc/rc2.d.conf", "etc"] {
+        for path in [
+            "usr/share/docs",
+            "usr/share/doc/dash/copyright",
+            "usr/share",
+            "etc/rc2.d.conf",
+            "etc",
+            "units/get.target",
+        ] {
             assert!(!trim.takes(path), "{path}");
         }
     }

@@ -52,7 +52,11 @@ fn wanted_by(unit: &str) -> Vec<String> {
     for line in unit.lines() {
         for (key, ending) in [("WantedBy=", "wants"), ("RequiredBy=", "requires")] {
             if let Some(targets) = line.strip_prefix(key) {
-                folders.extend(targets.split_whitespace().map(|target| format!("{target}.{ending}")));
+                folders.extend(
+                    targets
+                        .split_whitespace()
+                        .map(|target| format!("{target}.{ending}")),
+                );
             }
         }
     }
@@ -74,8 +78,13 @@ mod tests {
 
     #[test]
     fn the_preset_of_the_tree_names_both_halves() {
-        let on = enabled(include_str!("../../overlay/usr/lib/systemd/system-preset/10-granary.preset"));
+        let on = enabled(include_str!(
+            "../../overlay/usr/lib/systemd/system-preset/10-granary.preset"
+        ));
         assert!(on.contains("granary-lan.service") && on.contains("granary-web.service"));
-        assert!(!on.iter().any(|unit| unit.contains("getty") || unit.contains("ssh")));
+        assert!(
+            !on.iter()
+                .any(|unit| unit.contains("getty") || unit.contains("ssh"))
+        );
     }
 }

@@ -3,9 +3,10 @@
 //!
 //! Reading order: `wait`, `process`, `granary`, `http`, `sample`, `tracker`, `foreign`, `dht_nodes`, `browser`, `publisher`, `hostile`, `pasted`, `fuzz`;
 //! for the LAN `netns`, `machine`, `router`, `dhcp`, `wire`, `upstream`, `internet`, `home`, `firefox`,
-//! `load`, `unbreakable`.
+//! `load`, `unbreakable`; the image: `card`.
 
 pub mod browser;
+pub mod card;
 pub mod dhcp;
 pub mod dht_nodes;
 pub mod firefox;
