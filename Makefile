@@ -48,6 +48,6 @@ qemu:
 # As root: the card on a LAN made of network namespaces.
 test-image:
 	@tests/setup.sh image
-	cargo image build --board qemu-arm64
+	cargo image build --board qemu-arm64 --twice
 	cargo build --locked -p granary-tests --bin boot
 	$(CARGO_TARGET_DIR)/debug/boot

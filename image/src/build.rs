@@ -26,6 +26,8 @@ use crate::{
 pub struct Plan {
     pub tree: PathBuf,
     pub board: String,
+    /// Name of the folder of the results, in `cache`.
+    pub into: String,
     /// Downloads, unpacked kernels and what comes out.
     pub cache: PathBuf,
     pub binary: PathBuf,
@@ -44,10 +46,11 @@ pub struct Results {
 }
 
 impl Results {
-    pub fn of(cache: &Path, board: &str) -> Self {
-        let folder = cache.join(board);
+    /// `name` is the board's, unless a build was to go elsewhere.
+    pub fn of(cache: &Path, name: &str) -> Self {
+        let folder = cache.join(name);
         Self {
-            card: folder.join(format!("granary-{board}.img")),
+            card: folder.join(format!("granary-{name}.img")),
             kernel: folder.join("vmlinuz"),
             initrd: folder.join("initrd"),
             squashfs: folder.join("root.squashfs"),
@@ -74,8 +77,8 @@ pub fn build(plan: &Plan) -> Result<Results> {
     let board = board(&plan.tree, &plan.board)?;
     let epoch = plan.epoch.unwrap_or(lock.epoch);
 
-    let results = Results::of(&plan.cache, &plan.board);
-    let work = plan.cache.join(&plan.board).join("work");
+    let results = Results::of(&plan.cache, &plan.into);
+    let work = plan.cache.join(&plan.into).join("work");
     let _ = fs::remove_dir_all(&work);
     fs::create_dir_all(&work).with_context(|| format!("make {}", work.display()))?;
 
@@ -126,6 +129,17 @@ pub fn build(plan: &Plan) -> Result<Results> {
     disk::write(&results.card, &layout, &parts, board.hybrid_mbr)?;
     fs::remove_dir_all(&work)?;
     Ok(results)
+}
+
+/// Builds once more, elsewhere, and compares: the date of the build, the machine and the order of its files must not show.
+pub fn again(plan: Plan, first: &Results) -> Result<()> {
+    let into = format!("{}-again", plan.board);
+    let second = build(&Plan { into, ..plan })?;
+    let compared = run(command("cmp").args([&first.card, &second.card]));
+    compared.context("two builds of the same card differ; their folders are kept")?;
+    fs::remove_dir_all(second.card.parent().context("a card lies in a folder")?)?;
+    println!("built twice: the same bytes");
+    Ok(())
 }
 
 pub fn board(tree: &Path, name: &str) -> Result<Board> {

@@ -80,6 +80,9 @@ enum Command {
         /// Date of everything on the card [default: that of the lock]
         #[arg(long, value_name = "SECS")]
         epoch: Option<u64>,
+        /// Build it once more and compare the bytes
+        #[arg(long)]
+        twice: bool,
         #[command(flatten)]
         archive: Mirror,
     },
@@ -152,6 +155,7 @@ fn run_command(cli: Cli) -> Result<Vec<String>> {
             board,
             binary,
             epoch,
+            twice,
             archive,
         } => {
             let (_, faults) = check(&root, Some(&board))?;
@@ -162,14 +166,20 @@ fn run_command(cli: Cli) -> Result<Vec<String>> {
                 Some(binary) => binary,
                 None => cross::build(&root, &target.join("cross"), None)?,
             };
-            report(&build::build(&build::Plan {
+            let plan = build::Plan {
                 tree: root,
+                into: board.clone(),
                 board,
                 cache,
                 binary,
                 mirror: archive.mirror,
                 epoch,
-            })?)?;
+            };
+            let results = build::build(&plan)?;
+            report(&results)?;
+            if twice {
+                build::again(plan, &results)?;
+            }
         }
         Command::Qemu(args) => {
             let machine = qemu::Machine {
