@@ -64,7 +64,7 @@ boot
 /// What the kernel is told. `net.ifnames=0`: the one network socket is `eth0` on every board.
 pub fn command_line(board: &Board, slot: &str, name: &str) -> String {
     format!(
-        "granary.slot={slot} rauc.slot={name} console={} net.ifnames=0 panic=10 ro",
+        "granary.slot={slot} rauc.slot={name} console={} net.ifnames=0 panic=10 ro loglevel=6 systemd.show_status=error",
         board.console
     )
 }

@@ -38,12 +38,16 @@ impl Index {
         index
     }
 
-    /// Paths in an order in which each comes after what it needs.
+    /// Paths in an order in which each comes after what it needs. A name with `?` in front may be missing: what is a module
+    /// in one kernel is a part of another.
     pub fn closure(&self, wanted: &[String]) -> Result<Vec<String>> {
         let mut order = Vec::new();
         let mut unknown = Vec::new();
         for name in wanted {
-            let name = name.replace('-', "_");
+            let (name, may_miss) = match name.strip_prefix('?') {
+                Some(name) => (name.replace('-', "_"), true),
+                None => (name.replace('-', "_"), false),
+            };
             match self.paths.get(&name) {
                 // modules.dep names all that a module needs, what must be loaded first last.
                 Some(path) => {
@@ -53,7 +57,7 @@ impl Index {
                         }
                     }
                 }
-                None if self.built_in.contains(&name) => {}
+                None if may_miss || self.built_in.contains(&name) => {}
                 None => unknown.push(name),
             }
         }
@@ -129,6 +133,12 @@ kernel/drivers/net/virtio_net.ko.xz: kernel/drivers/net/net_failover.ko.xz kerne
     fn what_is_built_in_needs_no_file() {
         let order = Index::parse(DEP, BUILT_IN).closure(&wanted(&["virtio_pci"]));
         assert_eq!(order.expect("it is built in"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_only_some_kernels_have_may_be_missing() {
+        let order = Index::parse(DEP, BUILT_IN).closure(&wanted(&["?crc32c_generic", "?failover"]));
+        assert_eq!(order.expect("it may be missing").len(), 1);
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::{netns::Host, process::Process};
 
 /// What QEMU gives its first network device.
 pub const MAC: &str = "52:54:00:12:34:56";
-/// The first line of a Linux kernel.
-const FIRST_LINE: &str = "Booting Linux";
+/// In the first line of a Linux kernel.
+const FIRST_LINE: &str = "Linux version";
 
 /// The workshop, which lies beside the program that asks.
 pub fn workshop() -> Result<PathBuf> {
