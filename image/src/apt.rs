@@ -96,21 +96,26 @@ impl Archive {
         Ok(said.lines().filter_map(planned).collect())
     }
 
-    pub fn facts(&self, place: Place, name: &str, version: Option<&str>) -> Result<Package> {
-        let which = version.map_or(name.to_string(), |version| format!("{name}={version}"));
-        let said = text(self.apt("apt-cache").args(["--no-all-versions", "show", &which]))?;
-        let field = |name: &str| {
-            let line = said.lines().find_map(|line| line.strip_prefix(name));
-            line.map(|value| value.trim_start_matches(':').trim().to_string())
-                .with_context(|| format!("the archive gives no {name} of {which}"))
+    /// Size and checksum of packages, in the version given or the newest one.
+    pub fn facts(&self, place: Place, wanted: &[(String, Option<String>)]) -> Result<Vec<Package>> {
+        let word = |(name, version): &(String, Option<String>)| match version {
+            Some(version) => format!("{name}={version}"),
+            None => name.clone(),
         };
-        Ok(Package {
-            place,
-            name: name.into(),
-            version: field("Version")?,
-            size: field("Size")?.parse().context("a size")?,
-            sha256: field("SHA256")?,
-        })
+        let words: Vec<_> = wanted.iter().map(word).collect();
+        let said = text(
+            self.apt("apt-cache")
+                .args(["--no-all-versions", "show"])
+                .args(&words),
+        )?;
+        let known: Vec<_> = said.split("\n\n").filter_map(|one| stanza(place, one)).collect();
+        let find = |(name, version): &(String, Option<String>)| {
+            let fits =
+                |one: &&Package| one.name == *name && version.as_ref().is_none_or(|v| *v == one.version);
+            let found = known.iter().find(fits).cloned();
+            found.with_context(|| format!("the archive says nothing of {name} {version:?}"))
+        };
+        wanted.iter().map(find).collect()
     }
 
     /// The files of these packages, each with the checksum of the lock.
@@ -166,6 +171,21 @@ impl Archive {
         apt.env("APT_CONFIG", &self.config);
         apt
     }
+}
+
+/// One package as `apt-cache show` tells of it.
+fn stanza(place: Place, text: &str) -> Option<Package> {
+    let field = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim())
+    };
+    Some(Package {
+        place,
+        name: field("Package")?.into(),
+        version: field("Version")?.into(),
+        size: field("Size")?.parse().ok()?,
+        sha256: field("SHA256")?.into(),
+    })
 }
 
 /// `Inst name (version source [arch])` or, when something is replaced, `Inst name [old] (version …`.
@@ -239,7 +259,7 @@ Dir::Cache \"{at}\";
 Dir::Cache::archives \"{at}/archives\";
 Dir::Etc::sourcelist \"{at}/sources.list\";
 Dir::Etc::sourceparts \"-\";
-Dir::Etc::preferencesparts \"-\";
+Dir::Etc::preferencesparts \"{at}/archives/partial\";
 APT::Architecture \"arm64\";
 APT::Architectures {{ \"arm64\"; }};
 APT::Install-Recommends \"false\";
@@ -265,6 +285,17 @@ mod tests {
         let line = "Inst dash:arm64 [0.5] (0.6-1 Debian:13.7/stable [arm64])";
         assert_eq!(planned(line), Some(("dash".into(), "0.6-1".into())));
         assert_eq!(planned("Conf libcap2 (1:2.75-10 Debian [arm64])"), None);
+    }
+
+    #[test]
+    fn what_the_archive_tells_of_a_package_is_read() {
+        let text = "Package: dash\nVersion: 0.5.12-12\nDepends: libc6 (>= 2.38)\nSize: 95648\nSHA256: 00ff\n";
+        let one = stanza(Place::Root, text).expect("it has all fields");
+        assert_eq!(
+            (one.name.as_str(), one.size, one.sha256.as_str()),
+            ("dash", 95648, "00ff")
+        );
+        assert_eq!(stanza(Place::Root, "Package: dash\nVersion: 1\n"), None);
     }
 
     #[test]

@@ -167,8 +167,14 @@ impl Kernel {
         self.folder.join("usr/lib/modules").join(&self.version)
     }
 
+    /// Since 7.0 it lies beside its modules.
     fn image(&self) -> PathBuf {
-        self.folder.join(format!("boot/vmlinuz-{}", self.version))
+        let old = self.folder.join(format!("boot/vmlinuz-{}", self.version));
+        if old.exists() {
+            old
+        } else {
+            self.modules().join("vmlinuz")
+        }
     }
 }
 

@@ -25,9 +25,13 @@ pub fn write(tree: &Path, cache: &Path, mirror: Option<&str>) -> Result<()> {
     let archive = Archive::open(&cache.join("archive"), &suite(false))?;
     archive.refresh()?;
     let mut packages = root(&archive, &system)?;
-    for tool in &system.packages.tools {
-        packages.push(archive.facts(Place::Tool, tool, None)?);
-    }
+    let tools: Vec<_> = system
+        .packages
+        .tools
+        .iter()
+        .map(|name| (name.clone(), None))
+        .collect();
+    packages.extend(archive.facts(Place::Tool, &tools)?);
     packages.extend(kernel(&archive, Place::Kernel, KERNEL)?);
     let newer = Archive::open(&cache.join("archive-backports"), &suite(true))?;
     newer.refresh()?;
@@ -57,23 +61,50 @@ fn root(archive: &Archive, system: &System) -> Result<Vec<Package>> {
             gone.join(", ")
         );
     }
-    all.iter()
+    let kept: Vec<_> = all
+        .into_iter()
         .filter(|(name, _)| !without.contains(name))
-        .map(|(name, version)| archive.facts(Place::Root, name, Some(version)))
-        .collect()
+        .map(|(name, version)| (name, Some(version)))
+        .collect();
+    archive.facts(Place::Root, &kept)
+}
+
+/// `linux-image-6.12…`, since 7.0 in several packages; without a version they are names that only depend on the newest.
+fn is_kernel(name: &str) -> bool {
+    ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"]
+        .iter()
+        .filter_map(|start| name.strip_prefix(start))
+        .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// The packages with the kernel and its modules, without what would only install them.
 fn kernel(archive: &Archive, place: Place, meta: &str) -> Result<Vec<Package>> {
-    let mut found = Vec::new();
-    for (name, version) in archive.closure(&[meta.into()])? {
-        let of_kernel = ["linux-image-", "linux-binary-", "linux-modules-"];
-        if name != KERNEL && of_kernel.iter().any(|start| name.starts_with(start)) {
-            found.push(archive.facts(place, &name, Some(&version))?);
-        }
-    }
+    let all = archive.closure(&[meta.into()])?.into_iter();
+    let found: Vec<_> = all
+        .filter(|(name, _)| is_kernel(name))
+        .map(|(name, version)| (name, Some(version)))
+        .collect();
     if found.is_empty() {
         bail!("{meta} brings no kernel");
     }
-    Ok(found)
+    archive.facts(place, &found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_with_a_version_are_kernels_and_names_that_only_depend_are_not() {
+        assert!(is_kernel("linux-image-6.12.118+deb13-arm64"));
+        assert!(is_kernel("linux-base-7.3.4+deb13-arm64"));
+        for name in [
+            "linux-image-arm64",
+            "linux-modules-arm64",
+            "linux-base",
+            "linux-libc-dev",
+        ] {
+            assert!(!is_kernel(name), "{name}");
+        }
+    }
 }
