@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::{
     board::{Board, Firmware},
@@ -84,14 +84,17 @@ impl Sources<'_> {
         Ok(())
     }
 
-    /// `usr/lib/linux-image-VERSION/broadcom/….dtb`.
+    /// `usr/lib/linux-image-VERSION/broadcom/….dtb`, since 7.0 `usr/lib/modules/VERSION/dtb/broadcom/….dtb`.
     fn tree(&self) -> Result<PathBuf> {
-        let below = self.kernel.join("usr/lib");
-        let found = fs::read_dir(&below)?.flatten().find_map(|entry| {
-            let path = entry.path().join(&self.board.device_tree);
-            path.exists().then_some(path)
-        });
-        found.with_context(|| format!("the kernel brings no {}", self.board.device_tree))
+        for (below, inside) in [("usr/lib", ""), ("usr/lib/modules", "dtb")] {
+            for entry in fs::read_dir(self.kernel.join(below))? {
+                let path = entry?.path().join(inside).join(&self.board.device_tree);
+                if path.exists() {
+                    return Ok(path);
+                }
+            }
+        }
+        bail!("the kernel brings no {}", self.board.device_tree)
     }
 }
 
